@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# lkvm: one binary out of the folders below. `make help` lists the targets.
+#
+#   O=DIR      where objects go (default build); a build with O=build also leaves ./lkvm
+#   CC=clang   any C11 compiler
+#   V=1        show the commands
+
+VERSION := $(shell cat VERSION)
+O       ?= build
+PREFIX  ?= /usr/local
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
+# Who may include whom is checked by `make lint`; see tools/lint-rooms.
+ROOMS   := base kvm pci virtio virtio/pci hw disk net machine cmd
+SRCS    := $(foreach d,$(ROOMS),$(sort $(wildcard $(d)/*.c)))
+OBJS    := $(SRCS:%.c=$(O)/%.o)
+LIB     := $(O)/liblkvm.a
+BIN     := $(if $(filter build,$(O)),lkvm,$(O)/lkvm)
+
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+HARDEN  := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+CFLAGS  ?= -O2 -g
+ALL_CFLAGS := -std=gnu11 -Iinclude -I. -D_GNU_SOURCE -pthread -DLKVM_VERSION='"$(VERSION)"' \
+	      $(WARN) $(if $(SAN),$(SAN),$(HARDEN)) $(CFLAGS)
+ALL_LDFLAGS := -pthread $(if $(SAN),$(SAN),-pie -Wl,-z,relro,-z,now,-z,noexecstack) $(LDFLAGS)
+LIBS    := -laio
+
+.PHONY: all static install uninstall clean help check asan tsan lint compile_commands.json FORCE
+all: $(BIN)
+
+$(BIN): $(O)/main.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(LIB): $(OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(OBJS)
+
+# The command is part of what an object is made from: other flags rebuild it.
+$(O)/flags: FORCE
+	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS)' > $@
+
+$(O)/%.o: %.c $(O)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# A static binary, for an initramfs or another machine.
+static: lkvm-static
+lkvm-static: $(O)/main.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -static-pie -o $@ $^ $(LIBS)
+
+install: all
+	install -D -m 755 lkvm $(DESTDIR)$(PREFIX)/bin/lkvm
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/lkvm
+
+# --- sanitizer builds: the same tree, the binary and the tests under build/asan and build/tsan
+asan:
+	$(Q)$(MAKE) O=build/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' all
+tsan:
+	$(Q)$(MAKE) O=build/tsan SAN='-fsanitize=thread -fno-omit-frame-pointer' all
+
+# --- tests: each folder under tests/ with a `run` script is a suite; TAP in, a count out
+SUITES  := unit fuzz cli probe boot
+check: all
+	$(Q)tests/check $(foreach s,$(SUITES),$(if $(wildcard tests/$(s)/run),$(s)))
+check-%: all
+	$(Q)tests/check $*
+
+clean:
+	rm -rf build lkvm lkvm-static compile_commands.json
+help:
+	@sed -n 's/^#   /  /p' Makefile; echo '  targets: all static install clean check check-{$(SUITES)} asan tsan lint'
+
+# Parts that are built their own way bring their own rules.
+-include $(sort $(wildcard guest/*/build.mk tests/build.mk tests/*/build.mk tools/build.mk))
+-include $(OBJS:.o=.d) $(O)/main.d
