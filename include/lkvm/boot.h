@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * boot: what a kernel finds when it starts: itself, its initrd, its command line, the memory map,
+ * page tables and descriptor tables for the 64-bit entry, and the ACPI tables.
+ *
+ * Runs on: main, before the first vCPU.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "lkvm/gmem.h"
+#include "lkvm/pci.h"
+#include "lkvm/vm.h"
+
+/* The machine's fixed addresses, shared by the models, the memory map and ACPI. */
+#define MAP_HOLE_START	0xc0000000ULL /* RAM stops here ... */
+#define MAP_HOLE_END	0x100000000ULL /* ... and goes on here */
+#define MAP_PCI_MEM32	0xc0000000ULL
+#define MAP_PCI_MEM32_LEN 0x20000000ULL
+#define MAP_ECAM	0xe0000000ULL
+#define MAP_IOAPIC	0xfec00000ULL
+#define MAP_LAPIC	0xfee00000ULL
+#define MAP_PCI_IO	0x1000
+#define MAP_PCI_IO_LEN	0xf000
+#define MAP_ACPI	0x000e0000ULL /* tables, up to 0x100000 */
+#define MAP_ACPI_LEN	0x20000
+
+#define PORT_COM1	0x3f8
+#define IRQ_COM1	4
+#define PORT_RTC	0x70
+#define IRQ_RTC		8
+#define PORT_I8042	0x60	/* and 0x64 */
+#define PORT_POWER	0x600	/* sleep control, sleep status, reset, button status: see power.h */
+#define IRQ_POWER	9
+#define PORT_DEBUG_EXIT 0x501
+#define GSI_INTX	16	/* four lines, 16..19 */
+
+struct boot_conf {
+	const char *kernel, *initrd; /* paths; initrd may be NULL */
+	const char *cmdline;
+	unsigned cpus;
+	struct pci_windows windows;
+};
+
+/*
+ * Loads all of it and says where to enter. A kernel that is no kernel, is truncated or doesn't fit is
+ * refused with one line. 0 or -errno, logged.
+ */
+int boot_load(const struct boot_conf *conf, struct gmem *mem, struct vm_entry *entry);
+
+/* Writes the tables below MAP_ACPI + MAP_ACPI_LEN; *rsdp is where they start. 0 or -errno, logged. */
+int acpi_build(const struct boot_conf *conf, struct gmem *mem, uint64_t *rsdp);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * hw: the handful of old devices a PC guest expects, all on port I/O. Each is opened onto a bus with
+ * the lines it needs and knows nothing of the machine around it.
+ *
+ * Threads: register accesses come from vCPUs under the model's slot lock; none of these models ever
+ * calls loop_call(), so input from a loop takes the same lock.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "lkvm/bus.h"
+#include "lkvm/chan.h"
+#include "lkvm/irq.h"
+
+/* How a model says that the guest wants to end. From a vCPU thread; returns at once. */
+enum hw_end { HW_END_POWEROFF, HW_END_RESET, HW_END_DEBUG };
+struct hw_power_user {
+	void (*ended)(void *opaque, enum hw_end how, unsigned value, const char *by);
+	void *opaque;
+};
+
+/* 8250/16550A serial port. NULL: out of memory, logged. chan may be NULL: output goes nowhere. */
+struct serial;
+struct serial *serial_open(const char *name, struct bus *pio, uint16_t port, struct irq_line line,
+			   struct chan *chan);
+void serial_close(struct serial *serial);
+
+/* CMOS RTC: the host's time in UTC, read-only; a few bytes of CMOS RAM. */
+struct rtc;
+struct rtc *rtc_open(struct bus *pio, uint16_t port);
+void rtc_close(struct rtc *rtc);
+
+/* i8042: no keyboard, but its reset line. */
+struct i8042;
+struct i8042 *i8042_open(struct bus *pio, const struct hw_power_user *user);
+void i8042_close(struct i8042 *i8042);
+
+/* ACPI hardware-reduced sleep and reset registers, and the power button's event register. */
+struct power;
+struct power *power_open(struct bus *pio, uint16_t port, struct irq_line line,
+			 const struct hw_power_user *user);
+void power_press(struct power *power); /* the button: an interrupt; any thread */
+void power_close(struct power *power);
+
+/* isa-debug-exit: a write of v ends the guest with HW_END_DEBUG, value v. */
+struct debug_exit;
+struct debug_exit *debug_exit_open(struct bus *pio, uint16_t port, const struct hw_power_user *user);
+void debug_exit_close(struct debug_exit *d);
+
+/* PORT_POWER's registers (each one byte), also used by ACPI: FADT and the button's event method. */
+enum {
+	POWER_SLEEP_CONTROL = 0, /* FADT sleep control register: SLP_EN bit 5, SLP_TYP bits 2-4 */
+	POWER_SLEEP_STATUS = 1,
+	POWER_RESET = 2,	 /* FADT reset register; POWER_RESET_VALUE resets */
+	POWER_EVENT = 3,	 /* bit 0: button pressed; reading clears and drops the line */
+	POWER_PORTS = 4,
+	POWER_RESET_VALUE = 0x01,
+	POWER_SLP_TYP_S5 = 5,
+};

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * loop: one thread, its epoll set, its end-of-turn list and its timers.
+ *
+ * What belongs to a loop (file watches, timers, the data path of its devices) is touched on that
+ * loop's thread only; other threads reach it by eventfd or by loop_call(). Until the thread has been
+ * started, and after it was stopped, the caller's thread counts as the loop's.
+ *
+ * One turn: wait, run every ready watch, run due timers, run the calls of other threads, run the
+ * deferred tasks. A watch that finds more work than fits a turn re-arms itself (an eventfd write or
+ * loop_defer on the next turn) instead of looping.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+struct loop;
+
+/* Level-triggered watch; owned by the caller, which keeps it in place between add and del. */
+struct loop_fd {
+	int fd;
+	void (*ready)(void *opaque, uint32_t events);
+	void *opaque;
+	bool added;
+};
+
+/* Runs once, at the end of the turn in which it was deferred. Zero-initialise, set run and opaque. */
+struct loop_task {
+	void (*run)(void *opaque);
+	void *opaque;
+	struct loop_task *next, **link; /* link != NULL: queued */
+};
+
+struct loop_timer {
+	void (*fire)(void *opaque);
+	void *opaque;
+	uint64_t at; /* CLOCK_MONOTONIC nanoseconds */
+	struct loop_timer *next;
+	bool armed;
+};
+
+struct loop *loop_open(const char *name); /* NULL: logged */
+void loop_close(struct loop *loop);	  /* its thread has been stopped */
+
+int loop_start(struct loop *loop); /* in a thread of its own; signals are blocked there */
+void loop_stop(struct loop *loop); /* waits for the thread; no-op when none runs */
+int loop_run(struct loop *loop);   /* or in the caller's, until loop_quit() */
+void loop_quit(struct loop *loop); /* any thread */
+bool loop_here(const struct loop *loop); /* is this the loop's thread? */
+
+/* loop_add: 0 or -errno (-EPERM: a regular file, always ready, not pollable). del is a no-op twice. */
+int loop_add(struct loop *loop, struct loop_fd *w, uint32_t events);
+int loop_mod(struct loop *loop, struct loop_fd *w, uint32_t events);
+void loop_del(struct loop *loop, struct loop_fd *w);
+
+/* On the loop's thread. A task deferred twice runs once. */
+void loop_defer(struct loop *loop, struct loop_task *task);
+void loop_undefer(struct loop *loop, struct loop_task *task);
+
+/* On the loop's thread. Setting an armed timer moves it. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t in_ns);
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
+
+/*
+ * Runs fn(opaque) on the loop's thread and waits until it has returned; direct when already there.
+ * For start, stop, reset and configuration, never per request. The loop must not wait for anything
+ * the caller holds.
+ */
+void loop_call(struct loop *loop, void (*fn)(void *opaque), void *opaque);
+
+uint64_t loop_now(void); /* CLOCK_MONOTONIC nanoseconds */

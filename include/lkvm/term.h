@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * term: lkvm's own stdin and stdout as a channel, raw when stdin is a foreground terminal, with
+ * Ctrl-a as the escape key. The terminal is restored on every way out, crashes included.
+ *
+ * Runs on: the loop it was opened with; the chan's own rules hold for the other side.
+ */
+#pragma once
+
+#include "lkvm/chan.h"
+#include "lkvm/loop.h"
+
+struct term;
+
+struct term_conf {
+	const char *log_path; /* copy of the guest's output with host timestamps; NULL: none */
+	void (*quit)(void *opaque); /* Ctrl-a x, on the loop */
+	void *opaque;
+};
+
+struct term *term_open(struct loop *loop, const struct term_conf *conf); /* NULL: logged */
+struct chan *term_chan(struct term *term);
+/* Writes out what the guest has said and can still be written in a second, restores the terminal. */
+void term_close(struct term *term);
+/* The window changed (SIGWINCH). On the loop. */
+void term_resized(struct term *term);
+
+/* A channel that swallows output and has no input; for a console nobody looks at. log as above. */
+struct chan *chan_null(void);

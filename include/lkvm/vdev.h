@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * vdev: the core shared by every device that runs in this process, and the vport it shows.
+ *
+ * A device is a vdev_class and a few verbs, all of which run on the device's loop; it contains no
+ * lock, no thread and no signal handler. The core does features, configuration bytes with their
+ * generation, the kick path (quiet, kick, listen, look again), one flush per turn, failure and reset.
+ *
+ * A random number device, whole:
+ *
+ *	static void rng_kick(struct vdev *dev, unsigned n)
+ *	{
+ *		struct virtq *q = vdev_queue(dev, n);
+ *		struct vreq *r;
+ *		uint8_t buf[256];
+ *
+ *		while (vdev_budget(dev) && (r = virtq_pop(q))) {
+ *			size_t len = r->in.left < sizeof(buf) ? r->in.left : sizeof(buf);
+ *
+ *			if (getrandom(buf, len, 0) == (ssize_t)len)
+ *				vwrite(&r->in, buf, len);
+ *			virtq_push(q, r);
+ *		}
+ *	}
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lkvm/gmem.h"
+#include "lkvm/loop.h"
+#include "lkvm/virtq.h"
+#include "lkvm/vport.h"
+
+#define VDEV_CONFIG_MAX 256
+
+/* Feature bits of section 6, common to all devices. */
+enum {
+	VIRTIO_F_NOTIFY_ON_EMPTY = 24, /* legacy */
+	VIRTIO_F_ANY_LAYOUT = 27,      /* legacy */
+	VIRTIO_F_INDIRECT_DESC = 28,
+	VIRTIO_F_EVENT_IDX = 29,
+	VIRTIO_F_VERSION_1 = 32,
+	VIRTIO_F_ACCESS_PLATFORM = 33,
+	VIRTIO_F_RING_PACKED = 34,
+	VIRTIO_F_IN_ORDER = 35,
+	VIRTIO_F_NOTIFICATION_DATA = 38,
+	VIRTIO_F_NOTIF_CONFIG_DATA = 39,
+	VIRTIO_F_RING_RESET = 40,
+};
+
+#define VBIT(n) (1ULL << (n))
+
+struct vdev;
+
+/* Feature `bit` needs at least one of the bits in any_of. */
+struct vdev_dep {
+	int bit; /* < 0 ends the table */
+	uint64_t any_of;
+};
+
+struct vdev_class {
+	const char *name;	 /* "blk" */
+	uint16_t id;		 /* virtio device type number, section 5 */
+	const struct vdev_dep *deps; /* NULL: none beside the ring's own */
+	const struct vport_field *fields;
+
+	/* All on the device's loop; any may be NULL except kick and close. */
+	void (*accept)(struct vdev *dev);			 /* dev->accepted is final */
+	int (*queue_start)(struct vdev *dev, unsigned n);	 /* ring n is running; -errno refuses */
+	void (*start)(struct vdev *dev);			 /* DRIVER_OK */
+	void (*kick)(struct vdev *dev, unsigned n);		 /* something may be in ring n */
+	/* Wait for (or drop) everything in flight of ring n; push nothing after return. */
+	void (*queue_stop)(struct vdev *dev, unsigned n);
+	/*
+	 * The driver wrote dev->config[off..off+len): val holds the bytes. The class stores what it
+	 * accepts with vdev_config_set(); anything else stays as it was.
+	 */
+	void (*config_write)(struct vdev *dev, unsigned off, const uint8_t *val, unsigned len);
+	void (*reset)(struct vdev *dev); /* all queues have been stopped; back to the state after open */
+	void (*close)(struct vdev *dev); /* frees the device, dev included */
+};
+
+struct vdev_queue {
+	struct virtq ring;
+	struct vdev *dev;
+	unsigned index;
+	unsigned max;  /* entries; 0: no such queue */
+	bool enabled;  /* queue_start came */
+	char name[32];
+	struct loop_fd kick;
+	struct loop_task flush; /* end of turn: virtq_flush */
+};
+
+struct vdev {
+	const struct vdev_class *class;
+	struct vport port;
+	struct loop *loop;
+	const struct gmem *mem;
+	char name[24];
+	uint64_t accepted; /* valid from accept to reset */
+	bool modern;	   /* VERSION_1 was accepted: 1.x headers and rules, not the legacy ones */
+	bool live;	   /* DRIVER_OK (or legacy's first use) */
+	bool failed;
+	unsigned budget;   /* what is left of this turn; see vdev_budget */
+	struct vdev_queue *queue;
+	unsigned nqueues;
+
+	pthread_mutex_t config_lock;
+	uint8_t config[VDEV_CONFIG_MAX];
+	uint8_t config_reset[VDEV_CONFIG_MAX]; /* what reset brings back */
+	unsigned config_len;
+	bool config_dirty; /* changed since the generation was last read */
+	uint8_t generation;
+};
+
+/*
+ * Prepares dev (embedded in the device's struct, zeroed). features are the device type's own bits;
+ * the core adds the ring's and VERSION_1, then applies the user's mask (vdev_mask) later. Queues are
+ * described by max entries each. Returns 0 or -errno.
+ */
+int vdev_init(struct vdev *dev, const struct vdev_class *class, const char *name, struct loop *loop,
+	      const struct gmem *mem, uint64_t features, const unsigned *queue_max, unsigned nqueues);
+void vdev_fini(struct vdev *dev); /* from class->close */
+
+/*
+ * The initial configuration, before the machine runs; reset restores it. len sets config_len.
+ */
+void vdev_config_init(struct vdev *dev, const void *config, unsigned len);
+/* On the loop: changes bytes; tells the driver when notify. */
+void vdev_config_set(struct vdev *dev, unsigned off, const void *src, unsigned len, bool notify);
+/* The same, but it outlives a reset (link state, capacity, terminal size). */
+void vdev_config_keep(struct vdev *dev, unsigned off, const void *src, unsigned len, bool notify);
+
+/*
+ * "+packed,-event_idx" on top of what is offered: plus only brings back or enables what the device
+ * can do (off by default: see VDEV_OPTIONAL), minus removes a bit and all that depend on it.
+ * Returns 0 or -EINVAL, logged with the words it knows.
+ */
+int vdev_mask(struct vdev *dev, const char *list);
+
+static inline struct virtq *vdev_queue(struct vdev *dev, unsigned n)
+{
+	return &dev->queue[n].ring;
+}
+
+static inline bool vdev_has(const struct vdev *dev, int bit)
+{
+	return dev->accepted & VBIT(bit);
+}
+
+/*
+ * Bounds one turn: true and one unit taken while there is some left. When it runs out, the core
+ * kicks the queue again on the next turn, after everybody else had theirs.
+ */
+bool vdev_budget(struct vdev *dev);
+
+/* Kick ring n again on the next turn (work is left that no doorbell will announce). On the loop. */
+void vdev_rekick(struct vdev *dev, unsigned n);
+
+/* The driver broke a rule only a reset mends: NEEDS_RESET, logged once, kicks ignored until then. */
+void vdev_fail(struct vdev *dev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
