@@ -7,8 +7,8 @@
  * started, and after it was stopped, the caller's thread counts as the loop's.
  *
  * One turn: wait, run every ready watch, run due timers, run the calls of other threads, run the
- * deferred tasks. A watch that finds more work than fits a turn re-arms itself (an eventfd write or
- * loop_defer on the next turn) instead of looping.
+ * deferred tasks until none is left. A watch that finds more work than fits a turn re-arms itself (an
+ * eventfd write) instead of looping, so that others have their turn.
  */
 #pragma once
 
