@@ -61,17 +61,31 @@ struct vdev_dep {
 	uint64_t any_of;
 };
 
+/* A feature's name on the command line, the specification's in lower case: "blk_size". */
+struct vdev_word {
+	const char *name; /* NULL ends the table */
+	int bit;
+};
+
 struct vdev_class {
 	const char *name;	 /* "blk" */
 	uint16_t id;		 /* virtio device type number, section 5 */
 	const struct vdev_dep *deps; /* NULL: none beside the ring's own */
 	const struct vport_field *fields;
+	const struct vdev_word *words; /* its features' names for features=+x,-y; NULL: none */
 
 	/* All on the device's loop; any may be NULL except kick and close. */
 	void (*accept)(struct vdev *dev);			 /* dev->accepted is final */
 	int (*queue_start)(struct vdev *dev, unsigned n);	 /* ring n is running; -errno refuses */
 	void (*start)(struct vdev *dev);			 /* DRIVER_OK */
-	void (*kick)(struct vdev *dev, unsigned n);		 /* something may be in ring n */
+	/*
+	 * Something may be in ring n: pop until it is empty, or the budget is spent, or the device can't
+	 * go on. The core has hushed the doorbell and afterwards does what fits: ring empty: listen,
+	 * and look once more; budget spent: kick again next turn; else nothing, as the device goes on
+	 * by itself when it can (a packet arrives, the terminal takes bytes again), with vdev_rekick
+	 * or by popping there and then, and calls vdev_listen if that leaves it wanting buffers.
+	 */
+	void (*kick)(struct vdev *dev, unsigned n);
 	/* Wait for (or drop) everything in flight of ring n; push nothing after return. */
 	void (*queue_stop)(struct vdev *dev, unsigned n);
 	/*
@@ -89,7 +103,7 @@ struct vdev_queue {
 	unsigned index;
 	unsigned max;  /* entries; 0: no such queue */
 	bool enabled;  /* queue_start came */
-	char name[32];
+	char name[48];
 	struct loop_fd kick;
 	struct loop_task flush; /* end of turn: virtq_flush */
 };
@@ -105,6 +119,7 @@ struct vdev {
 	bool live;	   /* DRIVER_OK (or legacy's first use) */
 	bool failed;
 	unsigned budget;   /* what is left of this turn; see vdev_budget */
+	uint64_t possible; /* features that `features=+x` may turn on */
 	struct vdev_queue *queue;
 	unsigned nqueues;
 
@@ -134,10 +149,15 @@ void vdev_config_set(struct vdev *dev, unsigned off, const void *src, unsigned l
 /* The same, but it outlives a reset (link state, capacity, terminal size). */
 void vdev_config_keep(struct vdev *dev, unsigned off, const void *src, unsigned len, bool notify);
 
+/* Ring and transport features that are there but not offered unless asked for. */
+#define VDEV_OPTIONAL                                                                              \
+	(VBIT(VIRTIO_F_RING_PACKED) | VBIT(VIRTIO_F_IN_ORDER) |                                    \
+	 VBIT(VIRTIO_F_NOTIFICATION_DATA) | VBIT(VIRTIO_F_NOTIF_CONFIG_DATA))
+
 /*
  * "+packed,-event_idx" on top of what is offered: plus only brings back or enables what the device
  * can do (off by default: see VDEV_OPTIONAL), minus removes a bit and all that depend on it.
- * Returns 0 or -EINVAL, logged with the words it knows.
+ * list may be NULL. Returns 0 or -EINVAL, logged with the words it knows.
  */
 int vdev_mask(struct vdev *dev, const char *list);
 
@@ -156,6 +176,12 @@ static inline bool vdev_has(const struct vdev *dev, int bit)
  * kicks the queue again on the next turn, after everybody else had theirs.
  */
 bool vdev_budget(struct vdev *dev);
+
+/*
+ * Outside kick: ring n was found empty and the device wants to hear of the next buffer. Kicks again
+ * by itself if one has come in between. On the loop.
+ */
+void vdev_listen(struct vdev *dev, unsigned n);
 
 /* Kick ring n again on the next turn (work is left that no doorbell will announce). On the loop. */
 void vdev_rekick(struct vdev *dev, unsigned n);
