@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* t_intx: the interrupt line, the ISR register that lowers it, and the bits that gate it. */
+
+#include "drivers.h"
+#include "irq.h"
+
+static void read_one(struct blk *b)
+{
+	must_be(blk_io(b, BLK_IN, 0, b->data, 512, true), BLK_OK, "a read");
+}
+
+static const u8 candidates[] = {16, 17, 18, 19, 20, 21, 22, 23, 5, 9, 10, 11};
+
+/*
+ * Which pin a function's line ends at is written down in AML, which we don't read: raise the line and
+ * see who answers. Where a line reaches two pins (one for the 8259s), the higher one is taken.
+ */
+static int find_pin(struct blk *b)
+{
+	struct func *f = b->d->f;
+	int pin = -1;
+
+	skip_if(!cfg_r8(f, PCI_PIN), "no interrupt pin");
+	if (f->gsi >= 0)
+		return f->gsi;
+	read_one(b);
+	for (u32 i = 0; i < ARRAY_SIZE(candidates); i++)
+		pin_unmask(candidates[i]);
+	delay_us(SETTLE);
+	for (u32 i = 0; i < ARRAY_SIZE(candidates); i++)
+		if (irq_count[VEC_PIN(candidates[i])] && (int)candidates[i] > pin)
+			pin = candidates[i];
+	reg_r8(&b->d->isr, 0);
+	delay_us(SETTLE / 4);
+	irq_reset();
+	must(pin >= 0, "an interrupt is asserted, and none of the pins sees it");
+	f->gsi = pin;
+	return pin;
+}
+
+static struct blk *open_line(struct vdev *d, int *pin)
+{
+	struct blk *b = blk_open(d, 0, 16);
+
+	*pin = find_pin(b);
+	return b;
+}
+
+static void isr_bit(struct vdev *d)
+{
+	struct blk *b = blk_open(d, 0, 16);
+
+	must_be(reg_r8(&d->isr, 0), 0, "ISR at first");
+	read_one(b);
+	must(wait_until(cfg_r16(d->f, PCI_STATUS) & STS_INTX, PATIENCE), "the status bit is clear");
+	must_be(reg_r8(&d->isr, 0), 1, "ISR");
+	must_be(reg_r8(&d->isr, 0), 0, "ISR, read again");
+	must_be(cfg_r16(d->f, PCI_STATUS) & STS_INTX, 0, "the status bit once ISR was read");
+}
+
+static void line_raised(struct vdev *d)
+{
+	int pin;
+	struct blk *b = open_line(d, &pin);
+
+	for (u32 i = 1; i <= 3; i++) {
+		pin_unmask(pin);
+		read_one(b);
+		must(wait_until(irq_count[VEC_PIN(pin)] >= i, PATIENCE), "no interrupt at pin %d", pin);
+		must_be(reg_r8(&d->isr, 0), 1, "ISR");
+	}
+	delay_us(SETTLE);
+	pin_unmask(pin);
+	delay_us(SETTLE);
+	must_be(irq_count[VEC_PIN(pin)], 3, "interrupts of three reads");
+}
+
+static void level_stays(struct vdev *d)
+{
+	int pin;
+	struct blk *b = open_line(d, &pin);
+
+	pin_unmask(pin);
+	read_one(b);
+	must(wait_until(irq_count[VEC_PIN(pin)] == 1, PATIENCE), "no interrupt at pin %d", pin);
+	pin_unmask(pin); /* ISR has not been read: the line is still up */
+	must(wait_until(irq_count[VEC_PIN(pin)] == 2, PATIENCE), "the line does not stay up until ISR is read");
+	must_be(reg_r8(&d->isr, 0), 1, "ISR");
+	delay_us(SETTLE / 4);
+	pin_unmask(pin);
+	delay_us(SETTLE);
+	must_be(irq_count[VEC_PIN(pin)], 2, "interrupts once ISR was read");
+}
+
+static void disable_bit(struct vdev *d)
+{
+	int pin;
+	struct blk *b = open_line(d, &pin);
+
+	cfg_w16(d->f, PCI_COMMAND, d->f->command | CMD_INTX_OFF);
+	pin_unmask(pin);
+	read_one(b);
+	delay_us(SETTLE);
+	must_be(irq_count[VEC_PIN(pin)], 0, "interrupts with Interrupt Disable set");
+	must(cfg_r16(d->f, PCI_STATUS) & STS_INTX, "the status bit is clear");
+	cfg_w16(d->f, PCI_COMMAND, d->f->command);
+	must(wait_until(irq_count[VEC_PIN(pin)], PATIENCE), "no interrupt once it is clear again");
+	must_be(reg_r8(&d->isr, 0), 1, "ISR");
+}
+
+static void reset_lowers(struct vdev *d)
+{
+	int pin;
+	struct blk *b = open_line(d, &pin);
+
+	read_one(b);
+	must(wait_until(cfg_r16(d->f, PCI_STATUS) & STS_INTX, PATIENCE), "the status bit is clear");
+	must(vd_reset(d), "no reset");
+	must_be(cfg_r16(d->f, PCI_STATUS) & STS_INTX, 0, "the status bit after a reset");
+	must_be(reg_r8(&d->isr, 0), 0, "ISR after a reset");
+	pin_unmask(pin);
+	delay_us(SETTLE);
+	must_be(irq_count[VEC_PIN(pin)], 0, "interrupts after a reset");
+}
+
+static void msix_takes_over(struct vdev *d)
+{
+	int pin;
+	struct blk *b = open_line(d, &pin);
+
+	skip_if(!d->f->msix, "no MSI-X");
+	vd_msix(d);
+	b = blk_open(d, 0, 16);
+	pin_unmask(pin);
+	read_one(b);
+	must(wait_until(irq_count[VEC_MSI(1)], PATIENCE), "no message");
+	must_be(irq_count[VEC_PIN(pin)], 0, "line interrupts under MSI-X");
+}
+
+static void config_change(struct vdev *d)
+{
+	int pin;
+	struct blk *b = open_line(d, &pin);
+
+	pin_unmask(pin);
+	b->q->avail->ring[b->q->avail->idx % b->q->size] = 0x7fff;
+	barrier();
+	b->q->avail->idx++;
+	vq_kick(b->q);
+	must(wait_until(irq_count[VEC_PIN(pin)], PATIENCE), "no interrupt for NEEDS_RESET");
+	must(reg_r8(&d->isr, 0) & 2, "ISR bit 1");
+	must_be(reg_r8(&d->isr, 0), 0, "ISR, read again");
+}
+
+static const struct test tests[] = {
+	{"PCI-ISR-03,PCI-ISR-04,PCI-ISR-05,PCI-ISR-06", "ISR and the status bit show a queue's event until ISR is read",
+	 isr_bit, BLK, 0},
+	{"PCI-ISR-09", "a queue's event raises the line", line_raised, BLK, 0},
+	{"PCI-ISR-06", "the line stays up until ISR is read", level_stays, BLK, 0},
+	{"PCI-ISR-07", "Interrupt Disable holds the line down", disable_bit, BLK, 0},
+	{"PCI-RESET-07", "a reset lowers the line and clears ISR", reset_lowers, BLK, 0},
+	{"PCI-MSIX-10", "with MSI-X on the line is silent", msix_takes_over, BLK, 0},
+	{"PCI-ISR-11", "a configuration change sets ISR bit 1 and raises the line", config_change, BLK, HOSTILE},
+};
+
+const struct suite suite_intx = {"intx", tests, ARRAY_SIZE(tests)};
