@@ -18,6 +18,12 @@ struct term_conf {
 	void *opaque;
 };
 
+/*
+ * First thing in main, before anything is opened: whichever of stdin, stdout and stderr is closed
+ * becomes /dev/null, so that no file of ours takes its number.
+ */
+void term_hold_std(void);
+
 struct term *term_open(struct loop *loop, const struct term_conf *conf); /* NULL: logged */
 struct chan *term_chan(struct term *term);
 /* Writes out what the guest has said and can still be written in a second, restores the terminal. */
