@@ -73,7 +73,11 @@ struct virtq {
 	struct virtq_conf conf;
 	const char *name; /* for messages: "blk0 queue 1" */
 	struct irq call;  /* used-buffer notification; may be changed on the loop at any time */
-	/* Called once when the ring is found broken, with a sentence about it. Then pop gives NULL. */
+	/*
+	 * Called once, from virtq_pop(), when the ring is found broken, with a sentence about it that
+	 * doesn't contain the name. Then pop gives NULL; what is in flight can still be pushed and
+	 * flushed. Must not stop the queue itself.
+	 */
 	void (*fail)(void *opaque, const char *why);
 	/* Called when the first completion is staged after a flush: time to arrange for one. */
 	void (*staged)(void *opaque);
@@ -94,14 +98,23 @@ struct virtq {
  */
 int virtq_start(struct virtq *q, const struct gmem *mem, const struct virtq_conf *conf);
 
-/* Frees all; requests still out become invalid, so the device has dropped them before. */
+/*
+ * Frees all, and touches guest memory no more: what was staged and not flushed is never shown.
+ * Requests still out become invalid, so the device has dropped them before.
+ */
 void virtq_stop(struct virtq *q);
 
 /* The next request, fully checked, or NULL: empty, or broken and already reported. */
 struct vreq *virtq_pop(struct virtq *q);
-/* Gives the newest popped request back untouched (throttled, no room yet). Newest first. */
+/*
+ * Gives the newest popped request back untouched (throttled, no room yet). Newest first; something
+ * popped later must not have been pushed in between.
+ */
 void virtq_unpop(struct virtq *q, struct vreq *r);
-/* Stages a completion: any order, any later turn. r is gone. */
+/*
+ * Stages a completion: any order, any later turn. r is gone. With in_order negotiated it is held back
+ * until everything popped before it has been pushed.
+ */
 void virtq_push(struct virtq *q, struct vreq *r);
 /* Publishes what was staged: one index store, one interrupt decision, at most one event. */
 void virtq_flush(struct virtq *q);
@@ -109,6 +122,10 @@ void virtq_flush(struct virtq *q);
 /*
  * Doorbells. virtq_quiet: I am looking, don't ring. virtq_listen: ring again from now on; true when
  * more has arrived in between, so that the caller looks once more instead of sleeping (2.7.10, 2.8.10).
+ *
+ * "More" is what this side has not seen yet. A device that stops before pop gives NULL (throttled, out
+ * of budget, no packet for the buffers there) knows that there is more, must come back by itself, and
+ * isn't told again; so listen never keeps a caller spinning.
  */
 void virtq_quiet(struct virtq *q);
 bool virtq_listen(struct virtq *q);
@@ -133,3 +150,14 @@ bool vwriter_split(struct vwriter *wr, size_t at, struct vwriter *tail);
 int vreader_iov(const struct vreader *rd, size_t max, struct iovec *iov, int cap);
 int vwriter_iov(const struct vwriter *wr, size_t max, struct iovec *iov, int cap);
 bool vwriter_commit(struct vwriter *wr, size_t len);
+
+/*
+ * used.len of an answer that was split in two: tail's bytes count only when none before them is
+ * missing. A block device with its status byte in tail sets r->len = vwriter_joined(&r->in, &tail)
+ * and r->len_set: data and status for a read that went well, 1 for a write, and no status counted
+ * after data that fell short.
+ */
+static inline uint32_t vwriter_joined(const struct vwriter *wr, const struct vwriter *tail)
+{
+	return (uint32_t)(wr->done + (wr->left ? 0 : tail->done));
+}
