@@ -78,9 +78,11 @@ struct pci_func {
 		unsigned gsi;
 		int trigger_fd, resample_fd; /* irqfd, level-triggered */
 		atomic_bool level;	     /* what the function wants */
-		atomic_bool disabled;	     /* command register, bit 10 */
+		atomic_bool disabled;	     /* command register, bit 10, or MSI-X is in use */
+		atomic_bool raised;	     /* asserted since the last end-of-interrupt */
+		atomic_bool touched;	     /* asserted since the irqfd was last attached */
 		struct loop_fd resample;
-		bool open;
+		bool open, attached;
 	} intx;
 };
 
@@ -94,7 +96,10 @@ unsigned pci_intx_gsi(const struct pci_windows *windows, unsigned slot);
 /* --- a function ----------------------------------------------------------------------------- */
 /* Prepares f with its ids and an empty capability list. */
 void pci_func_init(struct pci_func *f, const char *name, const struct pci_ids *ids);
-/* BAR n of size bytes (a power of two); a MEM64 takes n + 1 as well. prefetchable for MEM64 only. */
+/*
+ * BAR n of size bytes (a power of two); a MEM64 takes n + 1 as well. None is prefetchable: what lies
+ * behind them are registers, and some of those change when they are read.
+ */
 void pci_func_bar(struct pci_func *f, unsigned n, enum pci_bar_kind kind, uint64_t size,
 		  const struct bus_ops *ops, void *opaque);
 /* Appends a capability of len bytes, the two of the header included; returns its offset, 0: full. */
@@ -119,16 +124,24 @@ int pci_intx_open(struct pci_func *f);
  * An irqfd with resample: after each end-of-interrupt the line is asserted again while level holds.
  */
 void pci_intx_set(struct pci_func *f, bool level);
+/*
+ * Under the slot lock. The line goes with the guest's end-of-interrupt, not with the level; who polls
+ * never sends one. pci_intx_polled: the owner's interrupt register was read and held nothing.
+ * pci_intx_reset: low, now, whatever happened before.
+ */
+void pci_intx_polled(struct pci_func *f);
+void pci_intx_reset(struct pci_func *f);
 
 /* --- MSI-X ----------------------------------------------------------------------------------- */
 /*
  * A table of n vectors and its pending bits in BAR bar. Each vector is an eventfd with one route of
  * its own: unmasked it is KVM's irqfd; masked it is detached and its counter is the pending bit,
- * which attaching delivers. 0 or -errno, logged.
+ * which attaching delivers. A message is a memory write: bus master off holds it back like a mask.
+ * Before pci_func_add, whose BAR addresses it needs. 0 or -errno, logged.
  */
 int msix_open(struct pci_func *f, unsigned bar, unsigned n);
 void msix_close(struct pci_func *f);
 bool msix_enabled(const struct pci_func *f);	     /* any thread */
 unsigned msix_count(const struct pci_func *f);
 int msix_fd(const struct pci_func *f, unsigned vector); /* -1: no such vector; any thread */
-void msix_reset(struct pci_func *f, unsigned vector);   /* forgets what is pending */
+bool msix_reset(struct pci_func *f, unsigned vector);   /* forgets what is pending; was anything? */
