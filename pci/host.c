@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * host: the host bridge and the two ways into configuration space: the address and data ports of
+ * mechanism #1 (PCI 3.0, 3.2.2.3.2) and ECAM (PCIe 7.2.2).
+ *
+ * Runs on: vcpu under the bridge's slot lock; open and close on main.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lkvm/log.h"
+#include "pci/host.h"
+
+#define CONF1_PORT 0xcf8
+#define CONF1_ENABLE (1U << 31)
+#define CONF1_BITS (CONF1_ENABLE | 0x00fffffcU) /* the others read 0 */
+
+/* Vendor Red Hat's id for a bridge that is nobody's chip, so that no guest applies a chip's quirks. */
+static const struct pci_ids bridge_ids = {
+	.vendor = 0x1b36, .device = 0x0008, .subvendor = 0x1af4, .subdevice = 0x1100,
+	.class = 0x060000,
+};
+
+unsigned pci_intx_gsi(const struct pci_windows *windows, unsigned slot)
+{
+	return windows->intx_gsi[slot % 4];
+}
+
+static uint64_t ones(unsigned len)
+{
+	return ~0ULL >> (64 - 8 * len);
+}
+
+/* devfn has the function in bits 0-2. There is one bus, and every device has one function. */
+static struct pci_func *find(struct pci_host *host, unsigned bus, unsigned devfn)
+{
+	return bus || devfn & 7 ? NULL : host->slot[devfn >> 3];
+}
+
+static uint64_t config_read(struct pci_func *f, unsigned off, unsigned len)
+{
+	uint64_t val;
+
+	if (!f)
+		return ones(len);
+	bus_lock(&f->lock);
+	val = pci_func_read(f, off, len);
+	bus_unlock(&f->lock);
+	return val;
+}
+
+static void config_write(struct pci_func *f, unsigned off, unsigned len, uint64_t val)
+{
+	if (!f)
+		return;
+	bus_lock(&f->lock);
+	pci_func_write(f, off, len, val);
+	bus_unlock(&f->lock);
+}
+
+/* --- mechanism #1 ---------------------------------------------------------------------------- */
+
+/*
+ * off 0-3 is the address register, and only as a whole: a byte written to 0xcf9 is somebody's reset,
+ * one written to 0xcfb is a guest that looks for mechanism #2. 4-7 is the selected double word.
+ */
+static struct pci_func *conf1_target(struct pci_host *host, uint64_t off, unsigned *reg)
+{
+	uint32_t address = host->address;
+
+	*reg = (address & 0xfc) + (unsigned)(off & 3);
+	if (off < 4 || !(address & CONF1_ENABLE))
+		return NULL;
+	return find(host, address >> 16 & 0xff, address >> 8 & 0xff);
+}
+
+static uint64_t conf1_read(void *opaque, uint64_t off, unsigned len)
+{
+	struct pci_host *host = opaque;
+	struct pci_func *f;
+	unsigned reg;
+
+	if (off == 0 && len == 4)
+		return host->address;
+	f = conf1_target(host, off, &reg);
+	return config_read(f, reg, len);
+}
+
+static void conf1_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
+{
+	struct pci_host *host = opaque;
+	struct pci_func *f;
+	unsigned reg;
+
+	if (off == 0 && len == 4) {
+		host->address = (uint32_t)val & CONF1_BITS;
+		return;
+	}
+	f = conf1_target(host, off, &reg);
+	config_write(f, reg, len, val);
+}
+
+static const struct bus_ops conf1_ops = { conf1_read, conf1_write };
+
+/* --- ECAM ------------------------------------------------------------------------------------ */
+
+static uint64_t ecam_read(void *opaque, uint64_t off, unsigned len)
+{
+	return config_read(find(opaque, (unsigned)(off >> 20), off >> 12 & 0xff), off & 0xfff, len);
+}
+
+static void ecam_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
+{
+	config_write(find(opaque, (unsigned)(off >> 20), off >> 12 & 0xff), off & 0xfff, len, val);
+}
+
+static const struct bus_ops ecam_ops = { ecam_read, ecam_write };
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+struct pci_host *pci_host_open(struct bus *pio, struct bus *mmio, struct intc *intc,
+			       struct loop *loop, const struct pci_windows *windows)
+{
+	struct pci_host *host = calloc(1, sizeof(*host));
+
+	if (!host) {
+		log_err("pci", "out of memory");
+		return NULL;
+	}
+	host->pio = pio;
+	host->mmio = mmio;
+	host->intc = intc;
+	host->loop = loop;
+	host->win = *windows;
+	host->next_io = windows->io;
+	host->next_mem32 = windows->mem32;
+	host->next_mem64 = windows->mem64;
+	pthread_mutex_init(&host->lock.lock, NULL);
+	host->conf1 = (struct bus_range){ .base = CONF1_PORT, .len = 8, .ops = &conf1_ops,
+					  .opaque = host, .slot = &host->lock };
+	host->ecam = (struct bus_range){ .base = windows->ecam, .len = 1 << 20, .ops = &ecam_ops,
+					 .opaque = host, .slot = &host->lock, .prio = 1 };
+	pci_func_init(&host->bridge, "pci bridge", &bridge_ids);
+	if (pci_func_add(host, &host->bridge, 0)) {
+		free(host);
+		return NULL;
+	}
+	/*
+	 * The ports have no priority over other fixed hardware, as 0xcf9 may be somebody's; being
+	 * the first of their priority is enough against BARs. So this comes before any function.
+	 */
+	bus_map(pio, &host->conf1);
+	bus_map(mmio, &host->ecam);
+	return host;
+}
+
+void pci_host_close(struct pci_host *host)
+{
+	if (!host)
+		return;
+	bus_unmap(host->pio, &host->conf1);
+	bus_unmap(host->mmio, &host->ecam);
+	pci_func_remove(&host->bridge);
+	pthread_mutex_destroy(&host->bridge.lock.lock);
+	pthread_mutex_destroy(&host->lock.lock);
+	free(host);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * fake_intc: an interrupt controller for unit tests. fake_pump() does what KVM does on its own: takes
+ * the events of attached eventfds and counts messages or asserts lines.
+ */
+#pragma once
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "lkvm/irq.h"
+
+#define FAKE_PINS 24
+#define FAKE_GSIS 2400
+
+struct fake_input {
+	bool open;
+	int fd, resample_fd; /* fd < 0: nothing attached */
+	uint64_t addr;
+	uint32_t data;
+	bool line;
+	unsigned messages, asserts, attaches, sets;
+};
+
+struct fake_intc {
+	struct intc intc;
+	struct fake_input in[FAKE_GSIS];
+	unsigned opened, limit; /* message inputs; limit 0: as many as fit */
+	bool refuse_attach;
+};
+
+static inline struct fake_intc *fake_of(struct intc *intc)
+{
+	return (struct fake_intc *)((char *)intc - offsetof(struct fake_intc, intc));
+}
+
+static inline void fake_take(struct fake_input *in)
+{
+	eventfd_t n;
+
+	if (in->fd < 0 || eventfd_read(in->fd, &n))
+		return;
+	if (in->resample_fd < 0) {
+		in->messages++;
+	} else {
+		in->line = true;
+		in->asserts++;
+	}
+}
+
+static inline void fake_pump(struct fake_intc *f)
+{
+	for (unsigned i = 0; i < FAKE_GSIS; i++)
+		fake_take(&f->in[i]);
+}
+
+/* The guest's end-of-interrupt on a pin. */
+static inline void fake_eoi(struct fake_intc *f, unsigned gsi)
+{
+	f->in[gsi].line = false;
+	if (f->in[gsi].resample_fd >= 0)
+		eventfd_write(f->in[gsi].resample_fd, 1);
+}
+
+static inline int fake_msi_open(struct intc *intc, unsigned *gsi)
+{
+	struct fake_intc *f = fake_of(intc);
+
+	if (f->limit && f->opened >= f->limit)
+		return -ENOSPC;
+	for (unsigned i = FAKE_PINS; i < FAKE_GSIS; i++) {
+		if (f->in[i].open)
+			continue;
+		f->in[i].open = true;
+		f->opened++;
+		*gsi = i;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+static inline void fake_msi_close(struct intc *intc, unsigned gsi)
+{
+	fake_of(intc)->in[gsi].open = false;
+	fake_of(intc)->opened--;
+}
+
+static inline int fake_msi_set(struct intc *intc, unsigned gsi, uint64_t addr, uint32_t data)
+{
+	struct fake_input *in = &fake_of(intc)->in[gsi];
+
+	in->addr = addr;
+	in->data = data;
+	in->sets++;
+	return 0;
+}
+
+static inline int fake_attach(struct intc *intc, unsigned gsi, int fd, int resample_fd)
+{
+	struct fake_intc *f = fake_of(intc);
+
+	if (f->refuse_attach)
+		return -EBUSY;
+	if (f->in[gsi].fd >= 0)
+		return -EEXIST;
+	f->in[gsi].fd = fd;
+	f->in[gsi].resample_fd = resample_fd;
+	f->in[gsi].attaches++;
+	fake_take(&f->in[gsi]);
+	return 0;
+}
+
+static inline void fake_detach(struct intc *intc, unsigned gsi, int fd)
+{
+	struct fake_input *in = &fake_of(intc)->in[gsi];
+
+	if (in->fd != fd)
+		return;
+	fake_take(in); /* KVM takes an event when it is written, so none is left by now */
+	in->fd = -1;
+	in->line = false;
+}
+
+static inline void fake_intc_init(struct fake_intc *f)
+{
+	memset(f, 0, sizeof(*f));
+	for (unsigned i = 0; i < FAKE_GSIS; i++)
+		f->in[i].fd = f->in[i].resample_fd = -1;
+	f->intc = (struct intc){ fake_msi_open, fake_msi_close, fake_msi_set, fake_attach,
+				 fake_detach };
+}
