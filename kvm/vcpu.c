@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vcpu: a vCPU's thread: runs the guest, turns its exits into bus accesses, says how it ended.
+ *
+ * Runs on: the vCPU's own thread, except vcpu_open, _start, _kick, _join and _close: main
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "kvm/exit.h"
+#include "kvm/kvm.h"
+#include "lkvm/log.h"
+
+/* Interrupts KVM_RUN. Taken from the real-time signals, so that no library claims it. */
+#define KICK_SIGNAL SIGRTMIN
+
+static void kick_handler(int sig)
+{
+	(void)sig;
+}
+
+static void vcpu_pio(const struct vcpu *cpu)
+{
+	const struct kvm_run *run = cpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	struct bus *bus = cpu->vm->conf.pio;
+	unsigned len = run->io.size;
+	uint32_t i;
+
+	/* A string instruction comes as one exit with count items, in the guest's order. */
+	for (i = 0; i < run->io.count; i++, data += len) {
+		uint64_t val = 0;
+
+		if (run->io.direction == KVM_EXIT_IO_OUT) {
+			memcpy(&val, data, len);
+			bus_write(bus, run->io.port, len, val);
+		} else {
+			val = bus_read(bus, run->io.port, len);
+			memcpy(data, &val, len);
+		}
+	}
+}
+
+/* Models know 1, 2, 4 and 8 bytes; an access over a page's end comes in odd pieces. */
+static unsigned mmio_piece(uint64_t addr, unsigned left)
+{
+	unsigned piece = 8;
+
+	if (left == 1 || left == 2 || left == 4 || left == 8)
+		return left;
+	while (piece > left || addr % piece)
+		piece /= 2;
+	return piece;
+}
+
+static void vcpu_mmio(const struct vcpu *cpu)
+{
+	struct kvm_run *run = cpu->run;
+	struct bus *bus = cpu->vm->conf.mmio;
+	unsigned at, piece, len = run->mmio.len;
+
+	if (len > sizeof(run->mmio.data))
+		len = sizeof(run->mmio.data);
+	for (at = 0; at < len; at += piece) {
+		uint64_t addr = run->mmio.phys_addr + at, val = 0;
+
+		piece = mmio_piece(addr, len - at);
+		if (run->mmio.is_write) {
+			memcpy(&val, run->mmio.data + at, piece);
+			bus_write(bus, addr, piece, val);
+		} else {
+			val = bus_read(bus, addr, piece);
+			memcpy(run->mmio.data + at, &val, piece);
+		}
+	}
+}
+
+static void vcpu_ended(struct vcpu *cpu, enum vm_end why, const char *detail)
+{
+	struct vm *vm = cpu->vm;
+
+	if (vm->conf.ended)
+		vm->conf.ended(vm->conf.opaque, why, cpu->id, detail);
+	pthread_mutex_lock(&vm->lock);
+	while (!atomic_load(&vm->stopping))
+		pthread_cond_wait(&vm->stopped, &vm->lock);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+/* What KVM_RUN came back for. False: the guest can't go on, which has been said. */
+static bool vcpu_exit(struct vcpu *cpu)
+{
+	char detail[200];
+	enum vm_end why;
+
+	switch (cpu->run->exit_reason) {
+	case KVM_EXIT_IO:
+		vcpu_pio(cpu);
+		return true;
+	case KVM_EXIT_MMIO:
+		vcpu_mmio(cpu);
+		return true;
+	case KVM_EXIT_INTR:
+		return true;
+	default:
+		why = exit_explain(cpu->fd, cpu->run, detail, sizeof(detail));
+		vcpu_ended(cpu, why, detail);
+		return false;
+	}
+}
+
+static void *vcpu_main(void *opaque)
+{
+	struct vcpu *cpu = opaque;
+	char detail[120];
+	sigset_t set;
+
+	/* Only the kick may interrupt: every other signal is for the threads that wait for it. */
+	sigfillset(&set);
+	sigdelset(&set, KICK_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &set, NULL);
+
+	while (!atomic_load(&cpu->vm->stopping)) {
+		int err;
+
+		if (ioctl(cpu->fd, KVM_RUN, 0) == 0) {
+			if (!vcpu_exit(cpu))
+				break;
+			continue;
+		}
+		err = errno;
+		/* EAGAIN: a vCPU that waited for its start-up message got one. */
+		if (err == EINTR || err == EAGAIN)
+			continue;
+		exit_explain_error(cpu->fd, err, detail, sizeof(detail));
+		vcpu_ended(cpu, VM_END_INTERNAL, detail);
+		break;
+	}
+	return NULL;
+}
+
+int vcpu_open(struct vcpu *cpu, struct vm *vm, unsigned id)
+{
+	int len = ioctl(vm->dev, KVM_GET_VCPU_MMAP_SIZE, 0), err;
+
+	cpu->vm = vm;
+	cpu->id = id;
+	cpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)id);
+	if (cpu->fd < 0 || len <= 0) {
+		err = cpu->fd < 0 ? errno : EPROTO;
+		goto err_log;
+	}
+	cpu->run_len = (size_t)len;
+	cpu->run = mmap(NULL, cpu->run_len, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
+	if (cpu->run == MAP_FAILED) {
+		err = errno;
+		goto err_log;
+	}
+	return 0;
+
+err_log:
+	log_err(NULL, "cannot create vCPU %u: %s", id, strerror(err));
+	cpu->run = NULL;
+	if (cpu->fd >= 0)
+		close(cpu->fd);
+	return -err;
+}
+
+int vcpu_start(struct vcpu *cpu)
+{
+	/* Restart whatever the signal interrupts; KVM_RUN never restarts. */
+	struct sigaction kick = { .sa_handler = kick_handler, .sa_flags = SA_RESTART };
+	sigset_t all, old;
+	char name[16];
+	int err;
+
+	sigemptyset(&kick.sa_mask);
+	if (sigaction(KICK_SIGNAL, &kick, NULL) < 0)
+		return -errno;
+
+	/* The thread must never run with the creator's mask: a signal for main would be its. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&cpu->thread, NULL, vcpu_main, cpu);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err) {
+		log_err(NULL, "cannot start vCPU %u's thread: %s", cpu->id, strerror(err));
+		return -err;
+	}
+	cpu->running = true;
+	snprintf(name, sizeof(name), "vcpu%u", cpu->id);
+	pthread_setname_np(cpu->thread, name);
+	return 0;
+}
+
+/*
+ * No wake-up can be lost: `stopping` is set already. A thread that read it before then finds
+ * immediate_exit when it enters KVM_RUN; one that is past that check, or blocked as a signal comes in
+ * before KVM_RUN, is or will be thrown out by the signal, which stays pending until then.
+ */
+void vcpu_kick(struct vcpu *cpu)
+{
+	if (!cpu->running)
+		return;
+	__atomic_store_n(&cpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(cpu->thread, KICK_SIGNAL);
+}
+
+void vcpu_join(struct vcpu *cpu)
+{
+	if (!cpu->running)
+		return;
+	pthread_join(cpu->thread, NULL);
+	cpu->running = false;
+}
+
+void vcpu_close(struct vcpu *cpu)
+{
+	if (cpu->run)
+		munmap(cpu->run, cpu->run_len);
+	if (cpu->fd >= 0)
+		close(cpu->fd);
+}
