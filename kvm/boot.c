@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * boot: puts a kernel and all it needs into guest RAM, in order: kernel, command line, initrd, ACPI,
+ * parameters, and the state to enter with.
+ *
+ * Runs on: main
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "kvm/load.h"
+#include "lkvm/log.h"
+
+#define PAGE	4096ULL
+#define RAM_MIN (2ULL << 20)
+
+static int load_cmdline(const char *cmdline, struct gmem *mem, const struct kernel *kernel)
+{
+	uint64_t len = strlen(cmdline), max = kernel->cmdline_max;
+
+	if (max > LOW_CMDLINE_LEN - 1)
+		max = LOW_CMDLINE_LEN - 1;
+	if (len > max) {
+		log_err(NULL, "the kernel's command line has %llu characters; this kernel takes %llu. "
+			"Fix: shorten --params", (unsigned long long)len, (unsigned long long)max);
+		return -E2BIG;
+	}
+	return gmem_write(mem, LOW_CMDLINE, cmdline, len + 1) ? 0 : -EFAULT;
+}
+
+/* As high as the kernel allows, where it is out of the way of what the kernel takes first. */
+static int load_initrd(const char *path, struct gmem *mem, const struct kernel *kernel,
+		       struct initrd *initrd)
+{
+	uint64_t top = ram_low_end(mem), at = 0;
+	struct image img;
+	int ret;
+
+	ret = image_open(&img, "initrd", path);
+	if (ret < 0)
+		return ret;
+	if (top > MAP_HOLE_START)
+		top = MAP_HOLE_START;
+	if (kernel->initrd_max < top - 1)
+		top = kernel->initrd_max + 1;
+	if (img.size <= top)
+		at = (top - img.size) & ~(PAGE - 1);
+	if (at < kernel->end) {
+		image_refuse(&img, "its %llu bytes do not fit between the kernel and %#llx. "
+			     "Fix: give more RAM with -m", (unsigned long long)img.size,
+			     (unsigned long long)top);
+		ret = -ENOSPC;
+	} else {
+		ret = image_load(&img, 0, mem, at, img.size);
+	}
+	*initrd = (struct initrd){ at, img.size };
+	image_close(&img);
+	return ret;
+}
+
+static int fill_params(const struct boot_conf *conf, struct gmem *mem, struct kernel *kernel,
+		       const struct initrd *initrd, uint64_t rsdp)
+{
+	int ret;
+
+	if (kernel->entry.mode == VM_ENTRY_PVH) {
+		kernel->entry.arg = LOW_PVH;
+		return params_pvh(mem, conf, initrd, rsdp);
+	}
+	kernel->entry.arg = LOW_ZERO_PAGE;
+	ret = longmode_build(mem, &kernel->entry);
+	return ret ? ret : params_linux(mem, conf, kernel, initrd, rsdp);
+}
+
+int boot_load(const struct boot_conf *conf, struct gmem *mem, struct vm_entry *entry)
+{
+	struct initrd initrd = { 0 };
+	struct kernel kernel;
+	uint64_t rsdp;
+	int ret;
+
+	if (ram_low_end(mem) < RAM_MIN) {
+		log_err(NULL, "the guest's RAM is too small to start anything. Fix: -m 2 or more");
+		return -EINVAL;
+	}
+	ret = kernel_load(conf->kernel, mem, &kernel);
+	if (!ret)
+		ret = load_cmdline(conf->cmdline ? conf->cmdline : "", mem, &kernel);
+	if (!ret && conf->initrd)
+		ret = load_initrd(conf->initrd, mem, &kernel, &initrd);
+	if (!ret)
+		ret = acpi_build(conf, mem, &rsdp);
+	if (ret < 0)
+		return ret;
+	ret = fill_params(conf, mem, &kernel, &initrd, rsdp);
+	if (ret < 0) {
+		log_err(NULL, "cannot write the kernel's parameters into guest RAM");
+		return ret;
+	}
+	*entry = kernel.entry;
+	return 0;
+}
