@@ -410,6 +410,17 @@ static void test_device(void)
 	is(dev_open_at("/nonexistent/kvm"), -ENOENT, "an absent device is an error");
 }
 
+static void test_speed(void)
+{
+	double mips = 0, exits = 0;
+	int dev = vm_dev_open();
+
+	is(vm_speed(dev, &mips, &exits), 0, "the speed can be measured");
+	ok(mips > 0.01 && mips < 100000, "it is believable: %.1f million instructions a second", mips);
+	ok(exits > 100 && exits < 1e8, "so is that of exits: %.0f a second", exits);
+	close(dev);
+}
+
 int main(void)
 {
 	int dev = access("/dev/kvm", R_OK | W_OK) ? -1 : vm_dev_open();
@@ -420,6 +431,7 @@ int main(void)
 	}
 	close(dev);
 	test_device();
+	test_speed();
 	test_refusals();
 	test_accesses();
 	test_strings();
