@@ -2,8 +2,9 @@
 /*
  * netif: where a network device's packets go: a tap interface, passt over a socket, or nowhere.
  *
- * Packets carry a struct virtio_net_hdr_v1 (12 bytes, little-endian) in front, both ways; a back end
- * without offloads gets and gives it as zeroes. Everything runs on the device's loop.
+ * Packets carry a struct netif_hdr (virtio's, 12 bytes, little-endian) in front, both ways; a back
+ * end without offloads gets and gives it as zeroes. A back end has one or more queues (tap with
+ * several descriptors); packets of one flow stay on one. Everything runs on the device's loop.
  */
 #pragma once
 
@@ -15,7 +16,18 @@
 
 #include "lkvm/loop.h"
 
+/* struct virtio_net_hdr of section 5.1.6, as taps speak it too. */
+struct netif_hdr {
+	uint8_t flags, gso_type;
+	uint16_t hdr_len, gso_size, csum_start, csum_offset, num_buffers;
+};
+
 #define NETIF_HDR 12
+_Static_assert(sizeof(struct netif_hdr) == NETIF_HDR, "the header on the wire");
+
+#define NETIF_QUEUES_MAX 8
+/* The longest frame that is moved: an IP packet of 65535 bytes behind Ethernet and two VLAN tags. */
+#define NETIF_FRAME_MAX (65535 + 22)
 
 struct netif;
 
@@ -26,23 +38,24 @@ struct netif_conf {
 	const char *tap;     /* interface name; NULL: the kernel picks */
 	const char *host_ip; /* tap: address/prefix for the host side, brought up; NULL: left alone */
 	const char *script;  /* tap: run with the interface's name; NULL: none */
-	int fd;		     /* NETIF_FD: a tap descriptor made ready by the caller */
-	unsigned queues;
+	int fd;		     /* NETIF_FD: a tap descriptor made ready by the caller; taken over */
+	unsigned queues;     /* 0: one */
 	char **publish; /* user: [ip:]host:guest[/udp] */
 	unsigned n_publish;
-	const uint8_t *mac; /* the guest's, for passt's tables */
+	const uint8_t *mac; /* the guest's, for passt's tables; NULL: unknown */
 };
 
 /* What the back end can do with virtio-net offloads, as feature bits (VIRTIO_NET_F_*). */
 struct netif_info {
 	uint64_t features; /* CSUM, GUEST_CSUM, GUEST_TSO4 ... as far as it can */
 	uint16_t mtu;	   /* 0: unknown */
-	bool link;	   /* has a link state of its own */
+	bool link;	   /* has a link state of its own: link() below tells it, first in attach */
+	unsigned queues;
 };
 
 struct netif_user {
-	void (*readable)(void *opaque); /* a packet may be there */
-	void (*writable)(void *opaque); /* room again after -EAGAIN */
+	void (*readable)(void *opaque, unsigned queue); /* a packet may be there */
+	void (*writable)(void *opaque, unsigned queue); /* room again after -EAGAIN */
 	void (*link)(void *opaque, bool up);
 	void (*died)(void *opaque); /* the back end is gone (passt was killed); already logged */
 	void *opaque;
@@ -52,19 +65,25 @@ struct netif *netif_open(const char *name, const struct netif_conf *conf); /* NU
 void netif_close(struct netif *nif);
 const struct netif_info *netif_info(const struct netif *nif);
 
-/* Watches for packets on loop; want_read false leaves them in the back end (no buffers). */
+/*
+ * Connects to loop; packets are not watched for before netif_want_read(). May wait for passt to be
+ * ready. 0 or -errno, logged.
+ */
 int netif_attach(struct netif *nif, struct loop *loop, const struct netif_user *user);
 void netif_detach(struct netif *nif);
-void netif_want_read(struct netif *nif, bool want);
-/* The guest's accepted features: header handling and offloads (TUNSETOFFLOAD). 0 or -errno. */
+/* false leaves packets in the back end (no buffers for them). */
+void netif_want_read(struct netif *nif, unsigned queue, bool want);
+/* The guest offloads in force, as feature bits: others are done before packets come. 0 or -errno. */
 int netif_offload(struct netif *nif, uint64_t features);
+/* Spreads packets over the first n queues only. 0 or -errno. */
+int netif_spread(struct netif *nif, unsigned n);
 
-/* One packet with its header. The bytes moved, -EAGAIN (would block), or -errno (drop it). */
-ssize_t netif_send(struct netif *nif, const struct iovec *iov, int n);
-/*
- * The next packet's size with its header, 0: none. (tap: unknown before reading; gives 1 when
- * something is readable, netif_recv then takes up to what the iovec holds.)
+/* One packet with its header. The bytes moved, -EAGAIN (not taken, wait for writable), or -errno
+ * (drop it).
  */
-ssize_t netif_recv(struct netif *nif, const struct iovec *iov, int n);
-/* Drops the packet that is next. */
-void netif_drop(struct netif *nif);
+ssize_t netif_send(struct netif *nif, unsigned queue, const struct iovec *iov, int n);
+/*
+ * The next packet with its header; iov holds at least NETIF_HDR + NETIF_FRAME_MAX bytes, so that
+ * nothing is cut off. The bytes moved, or 0: none is there.
+ */
+ssize_t netif_recv(struct netif *nif, unsigned queue, const struct iovec *iov, int n);
