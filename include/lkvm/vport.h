@@ -67,8 +67,10 @@ struct vport {
 	uint64_t legacy_features; /* offered on the legacy interface (bits 0-31) */
 	unsigned config_len;
 	const struct vport_field *fields; /* ends with len 0 */
-	/* Set by the transport before the machine runs. */
+	/* Set by the transport, all but legacy before the machine runs. */
 	void (*changed)(void *opaque); /* configuration changed: notify the driver */
 	void (*failed)(void *opaque);  /* only a reset helps: DEVICE_NEEDS_RESET */
 	void *opaque;
+	/* The driver is at the legacy interface, where some configuration fields may be written. */
+	bool legacy;
 };
