@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* netif_ops: what a back end is to netif.c; each embeds struct netif as its first member. */
+#pragma once
+
+#include "lkvm/netif.h"
+
+struct netif_ops {
+	void (*close)(struct netif *nif); /* frees it; detached before */
+	int (*attach)(struct netif *nif);
+	void (*detach)(struct netif *nif);
+	void (*want_read)(struct netif *nif, unsigned queue, bool want);
+	int (*offload)(struct netif *nif, uint64_t features);
+	int (*spread)(struct netif *nif, unsigned n);
+	ssize_t (*send)(struct netif *nif, unsigned queue, const struct iovec *iov, int n);
+	ssize_t (*recv)(struct netif *nif, unsigned queue, const struct iovec *iov, int n);
+};
+
+struct netif {
+	const struct netif_ops *ops;
+	char name[24];
+	struct netif_info info;
+	struct loop *loop; /* NULL: detached */
+	struct netif_user user;
+};
+
+struct netif *tap_open(const char *name, const struct netif_conf *conf);
+struct netif *tap_open_fd(const char *name, const struct netif_conf *conf);
+struct netif *passt_open(const char *name, const struct netif_conf *conf);
+
+/* Feature bits of section 5.1.3 that depend on the back end. */
+enum {
+	NETIF_F_CSUM = 0,
+	NETIF_F_GUEST_CSUM = 1,
+	NETIF_F_GUEST_TSO4 = 7,
+	NETIF_F_GUEST_TSO6 = 8,
+	NETIF_F_GUEST_ECN = 9,
+	NETIF_F_GUEST_UFO = 10,
+	NETIF_F_HOST_TSO4 = 11,
+	NETIF_F_HOST_TSO6 = 12,
+	NETIF_F_HOST_ECN = 13,
+	NETIF_F_HOST_UFO = 14,
+	NETIF_F_GUEST_USO4 = 54,
+	NETIF_F_GUEST_USO6 = 55,
+	NETIF_F_HOST_USO = 56,
+};
+
+#define NETIF_BIT(n) (1ULL << (n))
