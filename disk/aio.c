@@ -77,7 +77,7 @@ uint64_t disk_queue_pos(const struct disk_io *io)
 	return aio_io(io)->pos;
 }
 
-/* --- the slow way and back -------------------------------------------------------------------- */
+/* --- the slow way and back ------------------------------------------------------------------- */
 
 static void work(struct disk_queue *q, struct disk_io *io, uint64_t pos)
 {
@@ -120,7 +120,7 @@ static void reap_worked(struct disk_queue *q)
 	}
 }
 
-/* --- completions ------------------------------------------------------------------------------ */
+/* --- completions ----------------------------------------------------------------------------- */
 
 /* A transfer or flush that libaio is through with; res as the system call would have it. */
 static void completed(struct disk_queue *q, struct disk_io *io, long res)
@@ -131,7 +131,7 @@ static void completed(struct disk_queue *q, struct disk_io *io, long res)
 		disk->no_fdsync = true;
 		work(q, io, 0);
 	} else if (res == -EAGAIN || res == -EOPNOTSUPP || res == -EINVAL) {
-		/* Not in the cache, or not in this manner; if it is wrong, it is so for the worker. */
+		/* Not in the cache, or not in this way; what is wrong is so for the worker too. */
 		work(q, io, 0);
 	} else if (res < 0) {
 		finish(q, io, (int)res);
@@ -180,7 +180,7 @@ static void reap(struct disk_queue *q)
 	reap_worked(q);
 }
 
-/* --- submission ------------------------------------------------------------------------------- */
+/* --- submission ------------------------------------------------------------------------------ */
 
 /* io_submit() doesn't want the first one: another way, or an error. */
 static void refused(struct disk_queue *q, int err)
@@ -290,7 +290,7 @@ int disk_submit(struct disk_queue *q, struct disk_io *io)
 	return 0;
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 void disk_drain(struct disk_queue *q)
 {

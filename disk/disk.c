@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * disk: opens a raw image or a block device, refuses what can't be one in a line that says why, keeps
- * other writers out, and finds out what it can do.
+ * disk: opens a raw image or a block device, refuses what can't be one in a line that says why,
+ * keeps other writers out, and finds out what it can do.
  *
  * Runs on: main; disk_complain on any thread.
  */
@@ -22,7 +22,7 @@
 
 #define SECTOR 512
 
-/* --- refusals --------------------------------------------------------------------------------- */
+/* --- refusals -------------------------------------------------------------------------------- */
 
 /* The kinds of file that are no disk, before opening them does anything (a FIFO would block). */
 static int check_kind(const char *name, const char *path, mode_t mode)
@@ -35,7 +35,8 @@ static int check_kind(const char *name, const char *path, mode_t mode)
 
 	if (S_ISREG(mode) || S_ISBLK(mode))
 		return 0;
-	log_err(name, "cannot open %s: it is %s. Fix: give a disk image or a block device", path, what);
+	log_err(name, "cannot open %s: it is %s. Fix: give a disk image or a block device", path,
+		what);
 	return -EINVAL;
 }
 
@@ -70,15 +71,15 @@ static int check_size(struct disk *disk)
 		return -EINVAL;
 	}
 	if (size % SECTOR) {
-		log_err(disk->name, "cannot use %s: its size, %llu bytes, is not a multiple of %d. Fix: "
-			"truncate -s %%%d %s", disk->path, (unsigned long long)size, SECTOR, SECTOR,
+		log_err(disk->name, "cannot use %s: its size, %llu bytes, is not a multiple of %d. "
+			"Fix: truncate -s %%%d %s", disk->path, (unsigned long long)size, SECTOR, SECTOR,
 			disk->path);
 		return -EINVAL;
 	}
 	return 0;
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --------------------------------------------------------------------------------- */
 
 /* O_EXCL on a block device: not while the host has it mounted. Reading may share. */
 static int open_flags(const struct disk_conf *conf, mode_t mode)
@@ -107,8 +108,8 @@ static int open_file(struct disk *disk, const struct disk_conf *conf, struct sta
 	disk->info.direct = conf->direct;
 	disk->fd = open(conf->path, flags | (conf->direct ? O_DIRECT : 0));
 	if (disk->fd < 0 && errno == EINVAL && conf->direct) {
-		log_warn(disk->name, "%s: its file system has no O_DIRECT; going through the host's page "
-			 "cache", conf->path);
+		log_warn(disk->name, "%s: its file system has no O_DIRECT; going through the host's "
+			 "page cache", conf->path);
 		disk->info.direct = false;
 		disk->fd = open(conf->path, flags);
 	}
@@ -136,17 +137,17 @@ static int lock_file(struct disk *disk)
 	if (!fcntl(disk->fd, F_OFD_SETLK, &lock))
 		return 0;
 	if (errno == EAGAIN || errno == EACCES) {
-		log_err(disk->name, "cannot open %s: another virtual machine or disk %s it. Fix: stop "
-			"that one, or open it with readonly=on in both", disk->path,
+		log_err(disk->name, "cannot open %s: another virtual machine or disk %s it. Fix: "
+			"stop that one, or open it with readonly=on in both", disk->path,
 			disk->info.readonly ? "writes to" : "uses");
 		return -EBUSY;
 	}
-	log_warn(disk->name, "cannot lock %s: %s; make sure that nothing else writes to it", disk->path,
-		 strerror(errno));
+	log_warn(disk->name, "cannot lock %s: %s; make sure that nothing else writes to it",
+		 disk->path, strerror(errno));
 	return 0;
 }
 
-/* --- geometry --------------------------------------------------------------------------------- */
+/* --- geometry -------------------------------------------------------------------------------- */
 
 static bool power_of_two(uint64_t n)
 {
@@ -159,8 +160,8 @@ static void file_geometry(struct disk *disk, const struct stat *st)
 
 	info->size = (uint64_t)st->st_size;
 	/*
-	 * Always 512, also where O_DIRECT wants more: a partition table counts in logical blocks, and
-	 * an image must not change its meaning with how it is opened.
+	 * Always 512, also where O_DIRECT wants more: a partition table counts in logical blocks,
+	 * and an image must not change its meaning with how it is opened.
 	 */
 	info->block_size = SECTOR;
 	/* st_blksize is a hint, and on network file systems the size of a transfer. */
@@ -181,8 +182,8 @@ static int device_geometry(struct disk *disk)
 		return -EINVAL;
 	}
 	if (!info->readonly && !ioctl(disk->fd, BLKROGET, &readonly) && readonly) {
-		log_err(disk->name, "cannot write to %s: the device is read-only. Fix: add readonly=on",
-			disk->path);
+		log_err(disk->name, "cannot write to %s: the device is read-only. Fix: add "
+			"readonly=on", disk->path);
 		return -EROFS;
 	}
 	info->block_size = logical >= SECTOR && power_of_two((uint64_t)logical) ? (uint32_t)logical
@@ -209,7 +210,9 @@ static void find_alignment(struct disk *disk)
 		return;
 	for (uint32_t align = info->block_size; align <= 4096; align *= 2) {
 		/* At an address that is aligned to this much and no more. */
-		if (info->size >= align && pread(disk->fd, (char *)buf + align % 4096, align, 0) >= 0) {
+		void *at = (char *)buf + align % 4096;
+
+		if (info->size >= align && pread(disk->fd, at, align, 0) >= 0) {
 			info->align = align;
 			break;
 		}
@@ -221,8 +224,8 @@ static void find_alignment(struct disk *disk)
 		return;
 	}
 	if (info->align > 1)
-		log_warn(disk->name, "%s: O_DIRECT can't reach the end of a size that is not a multiple of "
-			 "%u; going through the host's page cache. Fix: truncate -s %%%u %s",
+		log_warn(disk->name, "%s: O_DIRECT can't reach the end of a size that is not a multiple "
+			 "of %u; going through the host's page cache. Fix: truncate -s %%%u %s",
 			 disk->path, info->align, info->align, disk->path);
 	else
 		log_warn(disk->name, "%s: O_DIRECT reads fail; going through the host's page cache",
@@ -232,7 +235,7 @@ static void find_alignment(struct disk *disk)
 	fcntl(disk->fd, F_SETFL, fcntl(disk->fd, F_GETFL) & ~O_DIRECT);
 }
 
-/* --- abilities -------------------------------------------------------------------------------- */
+/* --- abilities ------------------------------------------------------------------------------- */
 
 static bool device_discards(dev_t dev)
 {
@@ -282,7 +285,7 @@ static void find_abilities(struct disk *disk, const struct stat *st)
 	disk->info.write_zeroes = disk->device || disk->info.discard;
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static int disk_setup(struct disk *disk, const struct disk_conf *conf)
 {
@@ -311,8 +314,8 @@ struct disk *disk_open(const char *name, const struct disk_conf *conf)
 	struct disk *disk;
 
 	if (conf->format && strcmp(conf->format, "raw")) {
-		log_err(name, "cannot open %s: unknown image format '%s'. Fix: qemu-img convert -O raw, "
-			"then format=raw", conf->path, conf->format);
+		log_err(name, "cannot open %s: unknown image format '%s'. Fix: qemu-img convert -O "
+			"raw, then format=raw", conf->path, conf->format);
 		return NULL;
 	}
 	disk = calloc(1, sizeof(*disk));
@@ -355,7 +358,7 @@ const struct disk_info *disk_info(const struct disk *disk)
 	return &disk->info;
 }
 
-/* --- errors while running --------------------------------------------------------------------- */
+/* --- errors while running -------------------------------------------------------------------- */
 
 static const char *const op_names[] = {
 	[DISK_READ] = "read", [DISK_WRITE] = "write", [DISK_FLUSH] = "flush",

@@ -174,7 +174,7 @@ static int transfer(struct disk *disk, const struct disk_io *io, uint64_t pos)
 	return err;
 }
 
-/* --- holes and zeroes ------------------------------------------------------------------------- */
+/* --- holes and zeroes ------------------------------------------------------------------------ */
 
 static int reserve(struct disk *disk, int mode, uint64_t off, uint64_t len)
 {
@@ -196,7 +196,8 @@ static int device_range(struct disk *disk, unsigned long request, uint64_t off, 
 static int discard(struct disk *disk, const struct disk_io *io)
 {
 	uint64_t block = disk->info.block_size;
-	uint64_t off = (io->off + block - 1) / block * block, end = (io->off + io->len) / block * block;
+	uint64_t off = (io->off + block - 1) / block * block;
+	uint64_t end = (io->off + io->len) / block * block;
 
 	if (!disk->device)
 		return reserve(disk, FALLOC_FL_PUNCH_HOLE, io->off, io->len);

@@ -59,7 +59,8 @@ static bool start(struct disk *disk)
 	err = pthread_create(&w->thread, NULL, worker_main, disk);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err) {
-		log_guest(disk->name, "cannot start the disk's thread: %s; doing without", strerror(err));
+		log_guest(disk->name, "cannot start the disk's thread: %s; doing without",
+			  strerror(err));
 		return false;
 	}
 	w->started = true;

@@ -22,7 +22,7 @@
 #include "lkvm/log.h"
 #include "tap.h"
 
-/* --- the kernel, as it sometimes is ----------------------------------------------------------- */
+/* --- the kernel, as it sometimes is ---------------------------------------------------------- */
 
 static struct {
 	int calls, flags, fdsyncs;     /* seen: io_submit calls, rw flags or'ed, FDSYNCs */
@@ -90,7 +90,7 @@ static void fake_none(void)
 	fdatasyncs = 0;
 }
 
-/* --- tools ------------------------------------------------------------------------------------ */
+/* --- tools ----------------------------------------------------------------------------------- */
 
 static char dir[] = "/tmp/lkvm-disk-XXXXXX", shm[] = "/dev/shm/lkvm-disk-XXXXXX";
 static char said[4096]; /* what went to stderr */
@@ -216,7 +216,7 @@ static long long blocks(const char *path)
 	return stat(path, &st) ? -1 : (long long)st.st_blocks;
 }
 
-/* --- refusals --------------------------------------------------------------------------------- */
+/* --- refusals -------------------------------------------------------------------------------- */
 
 static void refused(const char *path, bool readonly, const char *what, const char *text,
 		    const char *fix)
@@ -291,7 +291,7 @@ static void test_locks(void)
 	disk_close(a);
 }
 
-/* --- operations ------------------------------------------------------------------------------- */
+/* --- operations ------------------------------------------------------------------------------ */
 
 #define SIZE (4u << 20)
 
@@ -459,7 +459,7 @@ static void test_direct_fallback(void)
 	disk_close(disk);
 }
 
-/* --- the kernel's rarer answers --------------------------------------------------------------- */
+/* --- the kernel's rarer answers -------------------------------------------------------------- */
 
 static void many(struct disk_queue *q, const char *path, const char *what)
 {
@@ -693,7 +693,7 @@ static void test_drain(void)
 	disk_close(disk);
 }
 
-/* --- a block device --------------------------------------------------------------------------- */
+/* --- a block device -------------------------------------------------------------------------- */
 
 static int loop_device(const char *path, char *dev)
 {
