@@ -166,12 +166,18 @@ out:
 	return err;
 }
 
+static void unwatch(void *opaque)
+{
+	struct pci_func *f = opaque;
+
+	loop_del(f->host->loop, &f->intx.resample);
+}
+
 void pci_intx_close(struct pci_func *f)
 {
 	f->intx.open = false;
 	detach(f);
-	if (f->host)
-		loop_del(f->host->loop, &f->intx.resample);
+	loop_call(f->host->loop, unwatch, f);
 	if (f->intx.trigger_fd >= 0)
 		close(f->intx.trigger_fd);
 	if (f->intx.resample_fd >= 0)

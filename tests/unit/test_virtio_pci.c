@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The modern face: capabilities, common registers, doorbells, interrupts, window, reset. */
-#include <poll.h>
-
-#include "fake_pci.h"
-#include "fake_vport.h"
+#include "guest_pci.h"
 #include "lkvm/log.h"
-#include "lkvm/virtio.h"
 #include "tap.h"
 
 enum { /* struct virtio_pci_common_cfg, from the specification's text */
@@ -15,24 +11,11 @@ enum { /* struct virtio_pci_common_cfg, from the specification's text */
 	Q_NDATA = 0x38, Q_RESET = 0x3a,
 };
 
-static struct fake_pci p;
-static struct fake_vport dev;
-static struct virtio_pci *vp;
-static unsigned slot = 1;
-
 static struct where {
 	unsigned cap, bar, len;
 	uint64_t addr;
 	uint32_t offset, length;
 } at[16]; /* by cfg_type */
-
-static uint64_t bar_addr(unsigned bar)
-{
-	uint32_t lo = cfg_read(&p, slot, 0x10 + 4 * bar, 4);
-	uint64_t hi = (lo & 7) == 4 ? cfg_read(&p, slot, 0x14 + 4 * bar, 4) : 0;
-
-	return hi << 32 | (lo & ~0xfU);
-}
 
 static void walk(void)
 {
@@ -97,55 +80,9 @@ static void enable(unsigned n)
 
 #define V1 VBIT(VIRTIO_F_VERSION_1)
 
-static bool rung(int fd)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-
-	return poll(&pfd, 1, 0) == 1;
-}
-
-static void quiet(int fd)
-{
-	eventfd_t n;
-
-	eventfd_read(fd, &n);
-}
-
 static uint8_t read_isr(void)
 {
 	return (uint8_t)bus_read(&p.mmio, at[3].addr, 1);
-}
-
-static bool line(void)
-{
-	fake_settle(&p);
-	return p.intc.in[pci_intx_gsi(&fake_windows, slot)].line;
-}
-
-static void set_msix(unsigned bits)
-{
-	cfg_write(&p, slot, find_cap(&p, slot, 0x11) + 3, 1, bits);
-}
-
-/* All vectors unmasked, vector v with data 0x50 + v. */
-static void msix_on(void)
-{
-	uint64_t table = bar_addr(1);
-
-	for (unsigned v = 0; v < FAKE_QUEUES + 1; v++) {
-		bus_write(&p.mmio, table + 16 * v, 8, 0xfee00000);
-		bus_write(&p.mmio, table + 16 * v + 8, 8, 0x50 + v);
-	}
-	set_msix(0x80);
-}
-
-static unsigned messages(unsigned v)
-{
-	fake_pump(&p.intc);
-	for (unsigned i = FAKE_PINS; i < FAKE_GSIS; i++)
-		if (p.intc.in[i].open && p.intc.in[i].data == 0x50 + v)
-			return p.intc.in[i].messages;
-	return 0;
 }
 
 static void open_dev(enum virtio_layout layout)

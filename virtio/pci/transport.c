@@ -386,7 +386,9 @@ static int init_function(struct virtio_pci *vp, struct pci_host *host)
 	vp->func.config_read = vp_window_read;
 	vp->func.config_write = config_written;
 	err = msix_open(&vp->func, VP_BAR_MSIX, vp->port->nqueues + 1);
-	if (!err)
+	if (vp->layout != VIRTIO_MODERN)
+		vp_legacy_init(vp);
+	if (!err && vp->layout != VIRTIO_LEGACY)
 		err = vp_modern_init(vp);
 	if (!err)
 		err = pci_func_add(host, &vp->func, -1);

@@ -141,8 +141,9 @@ uint16_t vp_config_vector(struct virtio_pci *vp);
 void vp_set_config_vector(struct virtio_pci *vp, uint16_t vector);
 uint8_t vp_read_isr(struct virtio_pci *vp); /* and clears it */
 
-/* modern.c, caps.c: 0 or -errno, logged */
-int vp_modern_init(struct virtio_pci *vp);
+void vp_legacy_init(struct virtio_pci *vp);   /* legacy.c */
+int vp_modern_init(struct virtio_pci *vp);    /* modern.c: 0 or -errno, logged */
+/* caps.c */
 int vp_caps_init(struct virtio_pci *vp);
 void vp_window_read(void *opaque, unsigned off, unsigned len);
 void vp_window_write(struct virtio_pci *vp, unsigned off, unsigned len);
