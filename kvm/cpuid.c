@@ -228,7 +228,7 @@ static void ratio_below(uint32_t num, uint32_t den, uint32_t max, uint32_t *p, u
 /*
  * Intel's leaf 0x15: TSC frequency = crystal * ebx / eax, and the LAPIC timer runs at the crystal's.
  * KVM's LAPIC runs at 1 GHz, so that is the crystal. The ratio is kept small as guests multiply
- * kilohertz in 32 bits; the loss is below a millionth.
+ * kilohertz in 32 bits; that mostly costs less than a millionth, at worst three ten-thousandths.
  */
 static int add_intel_timing(struct kvm_cpuid2 *out, uint32_t tsc_khz)
 {

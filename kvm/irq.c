@@ -285,6 +285,28 @@ struct irq_line irqchip_line(struct irqchip *chip, unsigned gsi)
 	return (struct irq_line){ .set = line_set, .opaque = source, .n = gsi };
 }
 
+/*
+ * As firmware would leave them, the PICs are silent until somebody sets them up. They come out of reset
+ * with every input open, as vectors 0 to 15, which are exceptions: a system that only knows the
+ * IO-APIC never closes them.
+ */
+static int mask_pics(int vm_fd)
+{
+	static const uint32_t ids[] = { KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE };
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		struct kvm_irqchip pic = { .chip_id = ids[i] };
+
+		if (ioctl(vm_fd, KVM_GET_IRQCHIP, &pic) < 0)
+			return -errno;
+		pic.chip.pic.imr = 0xff;
+		if (ioctl(vm_fd, KVM_SET_IRQCHIP, &pic) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 struct irqchip *irqchip_open(int vm_fd, unsigned routes_max)
 {
 	struct irqchip *chip = calloc(1, sizeof(*chip));
@@ -309,6 +331,8 @@ struct irqchip *irqchip_open(int vm_fd, unsigned routes_max)
 		chip->msi_max = MSI_MAX;
 	chip->dirty = true;
 	ret = commit(chip);
+	if (!ret)
+		ret = mask_pics(vm_fd);
 	if (ret < 0) {
 		log_err("irq", "cannot set up interrupt routes: %s", strerror(-ret));
 		irqchip_close(chip);
