@@ -237,5 +237,5 @@ bool virtq_listen(struct virtq *q)
 
 bool virtq_empty(struct virtq *q)
 {
-	return !q->ring || q->broken || !q->ring->kind->ready(q);
+	return !q->ring || q->broken || !q->ring->kind->left(q);
 }

@@ -55,6 +55,11 @@ static bool packed_ready(struct virtq *q)
 	return ring->known;
 }
 
+static bool packed_left(struct virtq *q)
+{
+	return q->ring->known;
+}
+
 static bool packed_news(struct virtq *q)
 {
 	return !q->ring->known && packed_ready(q);
@@ -200,6 +205,7 @@ static void packed_doorbell(struct virtq *q, bool on)
 
 const struct ring_kind packed_ring = {
 	.map = packed_map,
+	.left = packed_left,
 	.ready = packed_ready,
 	.news = packed_news,
 	.take = packed_take,

@@ -96,6 +96,8 @@ _Static_assert(offsetof(struct slot, req) == 0, "slot_of");
 struct ring_kind {
 	/* Checks the driver's choice and finds the areas; 0 or -EINVAL. */
 	int (*map)(struct virtq *q);
+	/* Is something left of what was seen? */
+	bool (*left)(struct virtq *q);
 	/* Is there something to take? Looks into the ring when nothing is known to be left. */
 	bool (*ready)(struct virtq *q);
 	/* Has something come since the last look? */

@@ -42,9 +42,14 @@ static bool split_news(struct virtq *q)
 	return news;
 }
 
+static bool split_left(struct virtq *q)
+{
+	return q->ring->seen != q->ring->next_avail;
+}
+
 static bool split_ready(struct virtq *q)
 {
-	return q->ring->seen != q->ring->next_avail || split_news(q);
+	return split_left(q) || split_news(q);
 }
 
 static bool head_is_out(const struct virtq_ring *ring, uint16_t head)
@@ -176,6 +181,7 @@ static void split_doorbell(struct virtq *q, bool on)
 
 const struct ring_kind split_ring = {
 	.map = split_map,
+	.left = split_left,
 	.ready = split_ready,
 	.news = split_news,
 	.take = split_take,

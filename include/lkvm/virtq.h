@@ -129,6 +129,11 @@ void virtq_flush(struct virtq *q);
  */
 void virtq_quiet(struct virtq *q);
 bool virtq_listen(struct virtq *q);
+
+/*
+ * Has everything been taken that this side has seen? Doesn't look itself: `if (virtq_empty(q) &&
+ * virtq_listen(q)) look again` loses nothing, however late a buffer comes.
+ */
 bool virtq_empty(struct virtq *q);
 
 /* --- cursors: all of it or nothing, except where a count is returned ------------------------- */

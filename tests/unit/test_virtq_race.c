@@ -111,7 +111,7 @@ static void *device(void *opaque)
 			while (n)
 				virtq_push(q, kept[--n]);
 			virtq_flush(q);
-		} while (virtq_listen(q));
+		} while (virtq_empty(q) && virtq_listen(q));
 	return NULL;
 }
 
