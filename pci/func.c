@@ -58,6 +58,18 @@ unsigned pci_func_cap(struct pci_func *f, uint8_t id, unsigned len)
 	return f->cap_last;
 }
 
+bool pci_bus_master(const struct pci_func *f)
+{
+	return f->config[PCI_COMMAND] & PCI_CMD_MASTER;
+}
+
+void pci_bus_master_on(struct pci_func *f)
+{
+	f->config[PCI_COMMAND] |= PCI_CMD_MASTER;
+	if (f->msix)
+		msix_update(f);
+}
+
 int pci_func_add(struct pci_host *host, struct pci_func *f, int slot)
 {
 	int err;

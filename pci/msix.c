@@ -137,7 +137,7 @@ static bool messages_on(const struct msix *m)
 	unsigned control = pci_config16(m->f, m->cap + 2);
 
 	return control & MSIX_ENABLE && !(control & MSIX_MASK_ALL) &&
-	       m->f->config[PCI_COMMAND] & PCI_CMD_MASTER;
+	       pci_bus_master(m->f);
 }
 
 static void vector_update(struct msix *m, unsigned i)

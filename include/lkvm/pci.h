@@ -116,6 +116,10 @@ void pci_config_set(struct pci_func *f, unsigned off, const void *src, unsigned 
 /* Lets the guest write these bits of the byte at off. */
 void pci_config_mask(struct pci_func *f, unsigned off, uint8_t mask);
 
+/* May f write to memory? on: as if the driver had said so, for drivers too old to know they must. */
+bool pci_bus_master(const struct pci_func *f);
+void pci_bus_master_on(struct pci_func *f);
+
 /* --- INTx: any thread ------------------------------------------------------------------------ */
 /* Gives f an interrupt pin (INTA) on its slot's line. 0 or -errno, logged. */
 int pci_intx_open(struct pci_func *f);

@@ -598,6 +598,37 @@ static void test_window(void)
 	cfg_write(&p, slot, 4, 2, 7);
 }
 
+static void test_bus_master(void)
+{
+	unsigned starts = dev.starts;
+
+	cfg_write(&p, slot, 4, 2, 2);
+	accept_features(V1);
+	enable(0);
+	enable(3);
+	wr(STATUS, 1, 15);
+	ok(status() == 15 && dev.starts == starts, "without bus master nothing is served");
+	cfg_write(&p, slot, 4, 2, 6);
+	is(dev.starts, starts + 1, "turning it on starts the device");
+	cfg_write(&p, slot, 4, 2, 6);
+	is(dev.starts, starts + 1, "once");
+	cfg_write(&p, slot, 4, 2, 2);
+	ok(!dev.q[0].running && !dev.q[3].running, "turning it off stops every queue");
+	is(status(), 79, "and the device needs a reset");
+	cfg_write(&p, slot, 4, 2, 6);
+	enable(0);
+	ok(!dev.q[0].running && !rd(Q_ENABLE, 2), "nothing runs before that");
+	accept_features(V1);
+	enable(0);
+	wr(STATUS, 1, 15);
+	ok(dev.q[0].running && dev.starts == starts + 2, "afterwards it is as new");
+	wr(STATUS, 1, 0);
+	cfg_write(&p, slot, 4, 2, 2);
+	is(status(), 0, "a device that is off does not mind");
+	cfg_write(&p, slot, 4, 2, 7);
+	is(dev.starts, starts + 2, "and isn't started by it");
+}
+
 static void test_early_reset(void)
 {
 	wr(STATUS, 1, 0);
@@ -642,6 +673,7 @@ int main(void)
 	msix_on();
 	set_msix(0);
 	test_window();
+	test_bus_master();
 	test_early_reset();
 	virtio_pci_close(vp);
 	fake_pci_close(&p);

@@ -155,6 +155,7 @@ static void test_early_use(void)
 {
 	unsigned starts = dev.starts;
 
+	cfg_write(&p, slot, 4, 2, 1);
 	begin(1);
 	set_pfn(0, 0x10);
 	set_pfn(3, 0x20);
@@ -166,6 +167,8 @@ static void test_early_use(void)
 	ok(line() && in(ISR, 1) == 1, "its answer interrupts");
 	set_pfn(1, 0x30);
 	ok(dev.q[1].running, "queues set up from now on start at once");
+	is(cfg_read(&p, slot, 4, 2), 5, "bus master is on, as if the driver had said so");
+	cfg_write(&p, slot, 4, 2, 7);
 	out(STATUS, 1, 7);
 	is(dev.starts, starts + 1, "DRIVER_OK is nothing new then");
 	is(in(STATUS, 1), 7, "but is seen");

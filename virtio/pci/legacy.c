@@ -54,6 +54,7 @@ static void go_live(struct virtio_pci *vp)
 		return;
 	}
 	vp_settle(vp, vp->driver_feature[0]);
+	pci_bus_master_on(&vp->func); /* drivers of that time did not always say so */
 	for (unsigned n = 0; n < vp->port->nqueues; n++)
 		start_queue(&vp->queue[n]);
 	vp_go_live(vp);

@@ -196,8 +196,11 @@ int vp_queue_start(struct vp_queue *q)
 		.in_order = has(vp, VIRTIO_F_IN_ORDER),
 		.notify_on_empty = !has(vp, VIRTIO_F_VERSION_1) && has(vp, VIRTIO_F_NOTIFY_ON_EMPTY),
 	};
-	int err = vp->port->ops->queue_start(vp->port, q->index, &conf, q->kick_fd, queue_call(q));
+	int err;
 
+	if (vp->halted)
+		return -EPERM;
+	err = vp->port->ops->queue_start(vp->port, q->index, &conf, q->kick_fd, queue_call(q));
 	q->enabled = !err;
 	return err;
 }
@@ -260,6 +263,32 @@ void vp_settle(struct virtio_pci *vp, uint64_t features)
 	vp->port->ops->accept(vp->port, features);
 }
 
+static void start(struct virtio_pci *vp)
+{
+	vp->started = true;
+	vp->port->ops->start(vp->port);
+}
+
+/*
+ * The command register was written. Without bus master the device keeps its hands off memory: it
+ * does not start, or stops for good. A ring can't be taken up in the middle, so what follows is a
+ * reset; every driver does one anyway before it turns bus master on again. What matters is that a
+ * kernel which boots after another one (kexec) finds nobody writing into its memory.
+ */
+static void master_switched(struct virtio_pci *vp)
+{
+	if (pci_bus_master(&vp->func) ? !vp->live || vp->started : !vp->started || vp->halted)
+		return;
+	if (!vp->started) {
+		start(vp);
+		return;
+	}
+	vp->halted = true;
+	for (unsigned n = 0; n < vp->port->nqueues; n++)
+		vp_queue_stop(&vp->queue[n]);
+	vp_fail(vp, "bus master was turned off under a running device");
+}
+
 /* From the first statement on the device may notify, so that a failure to start is told as well. */
 void vp_go_live(struct virtio_pci *vp)
 {
@@ -269,7 +298,8 @@ void vp_go_live(struct virtio_pci *vp)
 		notify_config(vp);
 	vp->changed_early = false;
 	irq_unlock(vp);
-	vp->port->ops->start(vp->port);
+	if (pci_bus_master(&vp->func))
+		start(vp);
 }
 
 /*
@@ -295,7 +325,7 @@ void vp_reset(struct virtio_pci *vp)
 	vp->device_feature_select = vp->driver_feature_select = 0;
 	memset(vp->driver_feature, 0, sizeof(vp->driver_feature));
 	vp->accepted = 0;
-	vp->settled = false;
+	vp->settled = vp->started = vp->halted = false;
 	vp->queue_select = 0;
 
 	irq_lock(vp);
@@ -375,6 +405,7 @@ static void config_written(void *opaque, unsigned off, unsigned len)
 
 	if (vp->msix_on != msix_enabled(&vp->func))
 		msix_switched(vp);
+	master_switched(vp);
 	vp_window_write(vp, off, len);
 }
 

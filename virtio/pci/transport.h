@@ -68,6 +68,8 @@ struct virtio_pci {
 	bool settled;		    /* the port was told */
 	uint16_t queue_select;
 	bool msix_on;		    /* as the queues' calls know it */
+	bool started;		    /* the port was: it is live, and bus master was on */
+	bool halted;		    /* bus master went off after that: no queue runs until reset */
 	unsigned window;	    /* of the PCI configuration access capability; 0: none */
 
 	/*
