@@ -75,16 +75,18 @@ int bzimage_load(const struct image *img, struct gmem *mem, struct kernel *kerne
 	off = ((setup->setup_sects ? setup->setup_sects : 4) + 1ULL) * SECTOR;
 	len = (uint64_t)setup->syssize * PARAGRAPH;
 	/* The last paragraph may be cut short. What comes after it (a signature) is loaded too. */
-	if (len <= ENTRY_64 || img->size < off || img->size - off + PARAGRAPH <= len)
-		return image_refuse(img, "it is truncated: %llu bytes, %llu wanted",
+	if (len <= ENTRY_64)
+		return image_refuse(img, "it has no code to enter");
+	if (img->size < off || img->size - off + PARAGRAPH <= len)
+		return image_refuse(img, "it is truncated: it has %llu bytes and should have %llu",
 				    (unsigned long long)img->size, (unsigned long long)(off + len));
 	len = img->size - off;
 
 	at = setup->pref_address;
 	span = len > setup->init_size ? len : setup->init_size;
 	if (at < KERNEL_MIN || at >= MAP_HOLE_START || span > MAP_HOLE_START - at)
-		return image_refuse(img, "its header wants it at %#llx, which can't be",
-				    (unsigned long long)at);
+		return image_refuse(img, "it wants %#llx bytes at %#llx; lkvm has RAM for kernels from 1 MiB "
+				    "to 3 GiB", (unsigned long long)span, (unsigned long long)at);
 	if (at + span > top)
 		return image_refuse(img, "it does not fit into the guest's RAM. Fix: -m %llu or more",
 				    (unsigned long long)ram_needed_mib(at + span));

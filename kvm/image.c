@@ -72,10 +72,8 @@ int image_read(const struct image *img, uint64_t off, void *dst, uint64_t len)
 	uint8_t *to = dst;
 
 	if (off > img->size || len > img->size - off)
-		return image_refuse(img, "it is truncated: %llu bytes, at least %llu wanted",
-				    (unsigned long long)img->size,
-				    (unsigned long long)(len > UINT64_MAX - off ? UINT64_MAX :
-										  off + len));
+		return image_refuse(img, "it is truncated or damaged: its headers point beyond its %llu "
+				    "bytes", (unsigned long long)img->size);
 	while (len) {
 		ssize_t n = pread(img->fd, to, len, (off_t)off);
 
