@@ -9,7 +9,7 @@ PROBE_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Wm
 	-mgeneral-regs-only
 
 .PHONY: probe
-probe: $(O)/$(PROBE_DIR)/probe.elf
+probe: $(O)/$(PROBE_DIR)/probe.elf $(O)/$(PROBE_DIR)/probe.bzImage
 
 $(O)/$(PROBE_DIR)/probe.elf: $(PROBE_OBJS) $(PROBE_DIR)/probe.ld
 	$(call say,LD,$@)
@@ -25,5 +25,15 @@ $(O)/$(PROBE_DIR)/%.o: $(PROBE_DIR)/%.S $(PROBE_DIR)/build.mk
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(PROBE_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The same memory image behind a setup header, for loaders of Linux kernels.
+$(O)/$(PROBE_DIR)/probe.bin: $(O)/$(PROBE_DIR)/probe.elf
+	$(Q)objcopy -O binary -R .noinit -R .bss $< $@
+
+$(O)/$(PROBE_DIR)/probe.bzImage: $(O)/$(PROBE_DIR)/probe.bin $(PROBE_DIR)/bzimage/setup.S
+	$(call say,BZ,$@)
+	$(Q)$(CC) -nostdlib -static -Wa,--defsym,PAYLOAD=$$(stat -c %s $<) -Wl,--build-id=none \
+		-Wl,--section-start=.setup=0 -Wl,-e,0 -o $@.o $(PROBE_DIR)/bzimage/setup.S
+	$(Q)objcopy -O binary -j .setup $@.o $@.tmp && cat $< >> $@.tmp && mv $@.tmp $@
 
 -include $(PROBE_OBJS:.o=.d)
