@@ -153,6 +153,7 @@ static inline u64 gpa(const volatile void *p)
 
 /* print.c: the first serial port. %s %c %d %u %x %lx %lu, widths and zero padding; no more. */
 void serial_init(void);
+void print_to(void (*put)(char c)); /* from now on there */
 void putch(char c);
 void vprint(const char *fmt, va_list ap);
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

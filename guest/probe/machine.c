@@ -10,6 +10,9 @@ static void add_ram(u64 start, u64 len, u32 type)
 {
 	if (type == 1 && len && machine.nram < MAX_RAM)
 		machine.ram[machine.nram++] = (struct range){start, len};
+	/* Maps are sorted: what firmware keeps for itself follows the RAM that it was taken from. */
+	if (start < 1ull << 32 && len && (type == 1 || start == machine.low_end))
+		machine.low_end = start + len;
 }
 
 /* struct hvm_start_info */

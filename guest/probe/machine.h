@@ -16,6 +16,7 @@ struct machine {
 	u64 rsdp; /* 0: none found */
 	struct range ram[MAX_RAM];
 	u32 nram;
+	u64 low_end; /* first byte behind RAM below the PCI window, firmware's part included */
 };
 
 extern struct machine machine;

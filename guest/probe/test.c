@@ -16,6 +16,11 @@ static u64 deadline;
 static bool running;
 static char reason[96];
 
+void param_init(const char *line)
+{
+	cmdline = line;
+}
+
 const char *param(const char *name, size_t *len)
 {
 	size_t n = strlen(name);
@@ -190,13 +195,12 @@ static bool selected(const struct suite *s, const struct test *t)
 	return !only || !matches(s, t->ids, only, len);
 }
 
-u32 test_run(const struct suite *const *suites, u32 n, const char *line)
+u32 test_run(const struct suite *const *suites, u32 n)
 {
 	u32 count = 0, failed = 0;
 	bool list, times;
 	size_t len;
 
-	cmdline = line;
 	list = param("probe.list", &len);
 	times = param("probe.times", &len);
 	for (u32 i = 0; i < n; i++) {

@@ -41,7 +41,7 @@ struct suite {
 };
 
 extern const struct suite suite_acpi, suite_pci, suite_vcap, suite_common, suite_msix, suite_intx,
-	suite_ring, suite_blk, suite_net, suite_console;
+	suite_ring, suite_blk, suite_net, suite_console, suite_packed, suite_reset, suite_hostile;
 
 void test_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), noreturn));
@@ -82,9 +82,11 @@ void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define PATIENCE 3000000 /* for what must come, in microseconds */
 #define SETTLE	 4000	 /* for what must not come */
 
-/* Runs what the command line selects; returns the number of failures. */
-u32 test_run(const struct suite *const *suites, u32 n, const char *cmdline);
+/* Runs what probe.only and probe.skip select; returns the number of failures. */
+u32 test_run(const struct suite *const *suites, u32 n);
 
+/* What the next call of param() looks at. */
+void param_init(const char *cmdline);
 /* The value of `name=` on the kernel command line, or NULL; `len` gets its length. */
 const char *param(const char *name, size_t *len);
 bool test_deadline_passed(void);

@@ -202,7 +202,7 @@ struct done vq_take(struct vq *q)
 	barrier();
 	if (q->packed) {
 		x.id = q->ring[q->seen].id;
-		x.len = q->ring[q->seen].flags & D_WRITE ? q->ring[q->seen].len : 0;
+		x.len = q->ring[q->seen].len;
 		must(x.id < q->size, "queue %u: used id %u is none of ours", q->index, x.id);
 		q->seen += q->chain_len[x.id];
 		if (q->seen >= q->size) {
