@@ -21,6 +21,7 @@ void pci_func_init(struct pci_func *f, const char *name, const struct pci_ids *i
 {
 	*f = (struct pci_func){ .name = name, .cap_next = PCI_FIRST_CAP };
 	pthread_mutex_init(&f->lock.lock, NULL);
+	pthread_mutex_init(&f->intx.lock, NULL);
 	f->intx.trigger_fd = f->intx.resample_fd = -1;
 	set16(f, PCI_VENDOR, ids->vendor);
 	set16(f, PCI_DEVICE, ids->device);
@@ -110,11 +111,11 @@ void pci_func_remove(struct pci_func *f)
 /* --- the guest's accesses ------------------------------------------------------------------- */
 
 /* Interrupt status is not stored: it is the level the function wants, pin disabled or not. */
-static uint8_t config_byte(const struct pci_func *f, unsigned off)
+static uint8_t config_byte(struct pci_func *f, unsigned off)
 {
 	if (off >= sizeof(f->config))
 		return off < PCI_FUNC_SPACE ? 0 : 0xff;
-	if (off == PCI_STATUS && f->intx.open && f->intx.level && !msix_enabled(f))
+	if (off == PCI_STATUS && pci_intx_level(f) && !msix_enabled(f))
 		return f->config[off] | PCI_STS_INTX;
 	return f->config[off];
 }

@@ -3,27 +3,29 @@
  * intx: a level-triggered interrupt pin made of two eventfds: one asserts the line, the other tells
  * of the guest's end-of-interrupt.
  *
- * Runs on: any thread (set), vcpu under slot lock (update, polled, reset), loop (resampled).
+ * Runs on: any thread (set, level, reset), vcpu under slot lock (update), loop (resampled).
  *
  * KVM's irqfd with resample knows three steps: an event asserts the line; the guest's EOI drops it;
  * the EOI is reported. A level is made of them by asserting again after each EOI while `level` holds.
- * Nothing here locks; what races is this:
+ * Our own threads are kept apart by a lock; what is left are races with KVM, which works on its own:
  *
- * - set(true) against an EOI: set stores level, then asserts; resampled forgets `raised`, then looks
- *   at level. Whatever the order, one of the two asserts after the line dropped.
- * - set(false) against an EOI: at worst resampled still sees the old level and asserts once more.
- *   The guest takes one interrupt, finds nothing, and its EOI ends it: PCI allows that of a shared line.
- * - set(true) against a detach (reset, polled, disable): reattach drains the trigger's counter
- *   and looks at level after attaching; set stores level before it writes the trigger. So either the
- *   look sees the level, or the write comes after attaching. Neither can be lost.
+ * - The level rises just as an EOI drops the line. Whoever of set and resampled comes second finds
+ *   level true and asserts, and the EOI's report comes after the drop; so the line ends up.
+ * - The level falls just as an EOI is being reported. resampled finds it false: the line stays down.
+ * - An assertion is on its way in KVM (it is queued there) as the level falls. The guest takes one
+ *   interrupt, finds nothing, and its EOI ends it; PCI expects that of lines that can be shared.
+ * - Detaching waits for what is on its way and drops the line; what was written to the trigger and
+ *   not taken is drained before attaching again; then level decides. So nothing is lost or left.
  *
- * Lowering does not drop the line by itself: in the usual case the guest is in its handler, has just
- * read the device's interrupt register, and its EOI is about to do so for free. A guest that polls
- * with the line masked sends no EOI, and would find a stale interrupt when it unmasks. Two things
- * take the line down early, by detaching the irqfd: a reset, and a read of the interrupt register
- * which finds nothing although no EOI was seen (polled). A driver that reads just once and unmasks
- * gets one spurious interrupt. Other functions on the same input keep the line up if they need it;
- * when any of them is up, KVM leaves the line alone until their EOI.
+ * Lowering does not always drop the line. Mostly the guest is in its handler, has just read the
+ * device's interrupt register, and its EOI is about to do so for free, while detaching costs KVM two
+ * grace periods. But a guest can also have masked the line at the interrupt controller: then there
+ * is no EOI for the assertion, and the guest would find a stale interrupt when it unmasks. So the
+ * irqfd is detached and attached again when there is a sign of that: the line was asserted anew after
+ * an EOI (the handler masks, ends the interrupt, and looks later); the interrupt register was read
+ * and nothing was there (the driver polls); a reset. What remains is a driver that never took the
+ * interrupt, reads the register just once and unmasks: it gets one interrupt that is spurious.
+ * Functions share the inputs: while another one holds it, KVM leaves the line up until their EOI.
  */
 #include <errno.h>
 #include <string.h>
@@ -40,37 +42,13 @@ static void drain(int fd)
 	eventfd_read(fd, &n);
 }
 
+/* From here on with the lock held, where it is not taken. */
 static void assert_line(struct pci_func *f)
 {
-	f->intx.raised = true;
+	if (!f->intx.level || f->intx.disabled)
+		return;
 	f->intx.touched = true;
 	eventfd_write(f->intx.trigger_fd, 1);
-}
-
-static bool wanted(struct pci_func *f)
-{
-	return f->intx.level && !f->intx.disabled;
-}
-
-void pci_intx_set(struct pci_func *f, bool level)
-{
-	if (!f->intx.open)
-		return;
-	f->intx.level = level;
-	if (level && !f->intx.disabled)
-		assert_line(f);
-}
-
-/* The guest's end-of-interrupt dropped the line. */
-static void resampled(void *opaque, uint32_t events)
-{
-	struct pci_func *f = opaque;
-
-	(void)events;
-	drain(f->intx.resample_fd);
-	f->intx.raised = false;
-	if (wanted(f))
-		assert_line(f);
 }
 
 static int attach(struct pci_func *f)
@@ -79,11 +57,10 @@ static int attach(struct pci_func *f)
 	int err;
 
 	drain(f->intx.trigger_fd);
-	f->intx.raised = f->intx.touched = false;
+	f->intx.touched = f->intx.again = false;
 	err = intc->irqfd_attach(intc, f->intx.gsi, f->intx.trigger_fd, f->intx.resample_fd);
 	f->intx.attached = !err;
-	if (!err && wanted(f))
-		assert_line(f);
+	assert_line(f);
 	return err;
 }
 
@@ -107,32 +84,70 @@ static void reattach(struct pci_func *f)
 			  strerror(-err));
 }
 
+void pci_intx_set(struct pci_func *f, bool level)
+{
+	if (!f->intx.open)
+		return;
+	pthread_mutex_lock(&f->intx.lock);
+	f->intx.level = level;
+	assert_line(f);
+	if (!level && f->intx.attached && f->intx.again)
+		reattach(f);
+	pthread_mutex_unlock(&f->intx.lock);
+}
+
+bool pci_intx_level(struct pci_func *f)
+{
+	bool level;
+
+	if (!f->intx.open)
+		return false;
+	pthread_mutex_lock(&f->intx.lock);
+	level = f->intx.level;
+	pthread_mutex_unlock(&f->intx.lock);
+	return level;
+}
+
+void pci_intx_reset(struct pci_func *f)
+{
+	if (!f->intx.open)
+		return;
+	pthread_mutex_lock(&f->intx.lock);
+	f->intx.level = false;
+	if (f->intx.attached && f->intx.touched)
+		reattach(f);
+	pthread_mutex_unlock(&f->intx.lock);
+}
+
+/* The guest's end-of-interrupt dropped the line. */
+static void resampled(void *opaque, uint32_t events)
+{
+	struct pci_func *f = opaque;
+
+	(void)events;
+	pthread_mutex_lock(&f->intx.lock);
+	drain(f->intx.resample_fd);
+	f->intx.again = f->intx.level;
+	assert_line(f);
+	pthread_mutex_unlock(&f->intx.lock);
+}
+
 /* A disabled pin is a detached irqfd: no assertion that is already on its way can get through. */
 void pci_intx_update(struct pci_func *f)
 {
 	bool disabled = pci_config16(f, PCI_COMMAND) & PCI_CMD_INTX_OFF || msix_enabled(f);
 
-	if (!f->intx.open || disabled == f->intx.disabled)
+	if (!f->intx.open)
 		return;
-	f->intx.disabled = disabled;
-	if (disabled)
-		detach(f);
-	else
-		reattach(f);
-}
-
-void pci_intx_polled(struct pci_func *f)
-{
-	if (f->intx.attached && f->intx.raised && !f->intx.level)
-		reattach(f);
-}
-
-/* `touched`, not `raised`: an EOI and an assertion that crossed may leave raised wrong. */
-void pci_intx_reset(struct pci_func *f)
-{
-	f->intx.level = false;
-	if (f->intx.attached && f->intx.touched)
-		reattach(f);
+	pthread_mutex_lock(&f->intx.lock);
+	if (disabled != f->intx.disabled) {
+		f->intx.disabled = disabled;
+		if (disabled)
+			detach(f);
+		else
+			reattach(f);
+	}
+	pthread_mutex_unlock(&f->intx.lock);
 }
 
 int pci_intx_open(struct pci_func *f)
@@ -176,8 +191,8 @@ static void unwatch(void *opaque)
 void pci_intx_close(struct pci_func *f)
 {
 	f->intx.open = false;
-	detach(f);
 	loop_call(f->host->loop, unwatch, f);
+	detach(f);
 	if (f->intx.trigger_fd >= 0)
 		close(f->intx.trigger_fd);
 	if (f->intx.resample_fd >= 0)

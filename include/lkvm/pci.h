@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -77,12 +77,14 @@ struct pci_func {
 	struct {
 		unsigned gsi;
 		int trigger_fd, resample_fd; /* irqfd, level-triggered */
-		atomic_bool level;	     /* what the function wants */
-		atomic_bool disabled;	     /* command register, bit 10, or MSI-X is in use */
-		atomic_bool raised;	     /* asserted since the last end-of-interrupt */
-		atomic_bool touched;	     /* asserted since the irqfd was last attached */
 		struct loop_fd resample;
-		bool open, attached;
+		bool open;
+		pthread_mutex_t lock; /* what follows; innermost but for the interrupt controller's */
+		bool level;	      /* what the function wants */
+		bool disabled;	      /* command register, bit 10, or MSI-X is in use */
+		bool attached;
+		bool touched; /* asserted since it was attached */
+		bool again;   /* and once more after an end-of-interrupt */
 	} intx;
 };
 
@@ -128,12 +130,12 @@ int pci_intx_open(struct pci_func *f);
  * An irqfd with resample: after each end-of-interrupt the line is asserted again while level holds.
  */
 void pci_intx_set(struct pci_func *f, bool level);
+bool pci_intx_level(struct pci_func *f);
 /*
- * Under the slot lock. The line goes with the guest's end-of-interrupt, not with the level; who polls
- * never sends one. pci_intx_polled: the owner's interrupt register was read and held nothing.
- * pci_intx_reset: low, now, whatever happened before.
+ * The line goes with the guest's end-of-interrupt, not always with the level; a driver that polls
+ * never sends one. pci_intx_reset: low, and the line down, whatever happened before. For a reset, and
+ * for a read of the owner's interrupt register that finds nothing.
  */
-void pci_intx_polled(struct pci_func *f);
 void pci_intx_reset(struct pci_func *f);
 
 /* --- MSI-X ----------------------------------------------------------------------------------- */

@@ -254,6 +254,7 @@ static void test_legacy_owns(void)
 	begin(5);
 	set_pfn(0, 0x10);
 	out(STATUS, 1, 7);
+	ok(dev.port.legacy, "the device is told who drives it");
 	is(mrd(M_STATUS, 1), 0, "under a legacy driver the modern status reads 0");
 	is(mrd(M_DF, 4), (uint32_t)dev.port.features, "features are offered as ever");
 	is(mrd(M_NUMQ, 2), FAKE_QUEUES, "num_queues too");
@@ -278,6 +279,7 @@ static void test_legacy_owns(void)
 	ok(in(STATUS, 1) == 0 && !dev.q[0].running && in(PFN, 4) == 0, "a modern reset resets");
 	mwr(M_STATUS, 1, 1);
 	is(mrd(M_STATUS, 1), 1, "and lets a modern driver begin");
+	ok(!dev.port.legacy, "as the device is told");
 }
 
 static void test_modern_owns(void)

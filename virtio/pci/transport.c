@@ -95,10 +95,11 @@ uint8_t vp_read_isr(struct virtio_pci *vp)
 	irq_lock(vp);
 	isr = vp->isr;
 	vp->isr = 0;
-	pci_intx_set(&vp->func, false);
+	if (isr)
+		pci_intx_set(&vp->func, false);
+	else
+		pci_intx_reset(&vp->func);
 	irq_unlock(vp);
-	if (!isr)
-		pci_intx_polled(&vp->func);
 	return isr;
 }
 
@@ -240,8 +241,10 @@ void vp_ring(struct virtio_pci *vp, unsigned n)
 
 bool vp_claim(struct virtio_pci *vp, enum vp_face face)
 {
-	if (vp->owner == VP_NOBODY)
+	if (vp->owner == VP_NOBODY) {
 		vp->owner = face;
+		vp->port->legacy = face == VP_LEGACY;
+	}
 	return vp->owner == face;
 }
 
@@ -321,6 +324,7 @@ void vp_reset(struct virtio_pci *vp)
 	for (unsigned v = 0; v < msix_count(&vp->func); v++)
 		msix_reset(&vp->func, v);
 	vp->owner = VP_NOBODY;
+	vp->port->legacy = false;
 	vp->status = 0;
 	vp->device_feature_select = vp->driver_feature_select = 0;
 	memset(vp->driver_feature, 0, sizeof(vp->driver_feature));
