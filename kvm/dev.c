@@ -93,17 +93,34 @@ int dev_check(int dev)
 	return 0;
 }
 
-/* "root:kvm 0660", with numbers where there are no names. */
-static void owner_of(const struct stat *st, char *text, size_t len)
+/*
+ * Names from the files themselves: getpwuid() would make a static binary load shared libraries. Who has
+ * no name there stays a number.
+ */
+static void user_name(uid_t uid, char *name, size_t len)
 {
-	const struct passwd *pw = getpwuid(st->st_uid);
-	const struct group *gr = getgrgid(st->st_gid);
-	char user[32], group[32];
+	FILE *f = fopen("/etc/passwd", "re");
+	const struct passwd *pw;
 
-	snprintf(user, sizeof(user), "%u", (unsigned)st->st_uid);
-	snprintf(group, sizeof(group), "%u", (unsigned)st->st_gid);
-	snprintf(text, len, "%s:%s %04o", pw ? pw->pw_name : user, gr ? gr->gr_name : group,
-		 (unsigned)(st->st_mode & 07777));
+	snprintf(name, len, "%u", (unsigned)uid);
+	while (f && (pw = fgetpwent(f)))
+		if (pw->pw_uid == uid)
+			snprintf(name, len, "%s", pw->pw_name);
+	if (f)
+		fclose(f);
+}
+
+static void group_name(gid_t gid, char *name, size_t len)
+{
+	FILE *f = fopen("/etc/group", "re");
+	const struct group *gr;
+
+	snprintf(name, len, "%u", (unsigned)gid);
+	while (f && (gr = fgetgrent(f)))
+		if (gr->gr_gid == gid)
+			snprintf(name, len, "%s", gr->gr_name);
+	if (f)
+		fclose(f);
 }
 
 /* "users, audio": the groups this process is in, as many as fit. */
@@ -119,18 +136,16 @@ static void groups_of_self(char *text, size_t len)
 		n = 1;
 	}
 	for (i = 0; i < n && at < len; i++) {
-		const struct group *gr = getgrgid(list[i]);
-		char number[16];
+		char name[32];
 
-		snprintf(number, sizeof(number), "%u", (unsigned)list[i]);
-		at += (size_t)snprintf(text + at, len - at, "%s%s", i ? ", " : "",
-				       gr ? gr->gr_name : number);
+		group_name(list[i], name, sizeof(name));
+		at += (size_t)snprintf(text + at, len - at, "%s%s", i ? ", " : "", name);
 	}
 }
 
 static void explain_denied(const char *path, int err)
 {
-	char owner[96], groups[256];
+	char user[32], group[32], groups[256], fix[256];
 	struct stat st;
 
 	if (stat(path, &st) < 0) {
@@ -138,11 +153,17 @@ static void explain_denied(const char *path, int err)
 			strerror(err));
 		return;
 	}
-	owner_of(&st, owner, sizeof(owner));
+	user_name(st.st_uid, user, sizeof(user));
+	group_name(st.st_gid, group, sizeof(group));
 	groups_of_self(groups, sizeof(groups));
-	log_err(NULL, "cannot open %s: %s (it is %s; you are in: %s). "
-		"Fix: sudo usermod -aG kvm $USER, then log in again", path, strerror(err), owner,
-		groups);
+	/* Being in its group helps where the group may. */
+	if ((st.st_mode & 0060) == 0060 && st.st_gid)
+		snprintf(fix, sizeof(fix), "sudo usermod -aG %s $USER, then log in again", group);
+	else
+		snprintf(fix, sizeof(fix), "sudo chown root:kvm %s && sudo chmod 660 %s, and be in "
+			 "group kvm", path, path);
+	log_err(NULL, "cannot open %s: %s (it is %s:%s %04o; you are in: %s). Fix: %s", path,
+		strerror(err), user, group, (unsigned)(st.st_mode & 07777), groups, fix);
 }
 
 int dev_open_at(const char *path)
