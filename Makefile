@@ -52,10 +52,11 @@ lkvm-static: $(O)/main.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -static-pie -o $@ $^ $(LIBS)
 
-install: all
+install: all man
 	install -D -m 755 lkvm $(DESTDIR)$(PREFIX)/bin/lkvm
+	install -D -m 644 $(O)/lkvm.1 $(DESTDIR)$(PREFIX)/share/man/man1/lkvm.1
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/lkvm
+	rm -f $(DESTDIR)$(PREFIX)/bin/lkvm $(DESTDIR)$(PREFIX)/share/man/man1/lkvm.1
 
 # --- sanitizer builds: the same tree, the binary and the tests under build/asan and build/tsan
 asan:
