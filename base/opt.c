@@ -151,6 +151,7 @@ static int store(const char *what, const struct opt_key *key, const char *val, v
 		return opt_mac(what, val, at);
 	case OPT_STRING:
 	case OPT_LIST:
+	case OPT_FEATURES:
 		break;
 	}
 	copy = strdup(val);
@@ -160,6 +161,18 @@ static int store(const char *what, const struct opt_key *key, const char *val, v
 		return list_add(at, copy);
 	free(*(char **)at);
 	*(char **)at = copy;
+	return 0;
+}
+
+/* "+a" and then "-b": one value "+a,-b". */
+static int append(char **at, const char *item)
+{
+	char *joined;
+
+	if (asprintf(&joined, "%s,%s", *at, item) < 0)
+		return -ENOMEM;
+	free(*at);
+	*at = joined;
 	return 0;
 }
 
@@ -186,14 +199,26 @@ static int unknown_key(const char *what, const struct opt_key *keys, const char 
 	return -EINVAL;
 }
 
-static int parse_item(const char *what, const char *item, bool first, const struct opt_key *keys,
-		      void *dst, uint64_t *seen)
+struct parse {
+	const char *what;
+	const struct opt_key *keys;
+	const struct opt_key *last; /* the item before; NULL: this is the first */
+	void *dst;
+	uint64_t *seen;
+};
+
+static int parse_item(struct parse *p, const char *item)
 {
+	const struct opt_key *keys = p->keys;
+	const char *what = p->what;
 	size_t len = strcspn(item, "=");
 	const struct opt_key *key = find_key(keys, item, len);
 	const char *val = item[len] ? item + len + 1 : "on";
+	bool first = !p->last;
 	char where[96];
 
+	if (!first && p->last->kind == OPT_FEATURES && (*item == '+' || *item == '-'))
+		return append((char **)((char *)p->dst + p->last->at), item);
 	/* `-d a=b.img` with no key "a" is more likely a typing error than a file of that name. */
 	if (key && !item[len] && key->kind != OPT_BOOL && !first) {
 		log_err(NULL, "%s: %s needs a value: %s=...", what, key->name, key->name);
@@ -205,17 +230,14 @@ static int parse_item(const char *what, const char *item, bool first, const stru
 		key = keys;
 		val = item;
 	}
-	if (seen) {
-		uint64_t bit = 1ULL << (key - keys);
-
-		if (*seen & bit && key->kind != OPT_LIST) {
-			log_err(NULL, "%s: %s is given twice", what, key->name);
-			return -EINVAL;
-		}
-		*seen |= bit;
+	if (*p->seen & 1ULL << (key - keys) && key->kind != OPT_LIST) {
+		log_err(NULL, "%s: %s is given twice", what, key->name);
+		return -EINVAL;
 	}
+	*p->seen |= 1ULL << (key - keys);
+	p->last = key;
 	snprintf(where, sizeof(where), "%s: %s", what, key->name);
-	return store(where, key, val, dst);
+	return store(where, key, val, p->dst);
 }
 
 /* Takes the next item off *text: up to a single comma, ",," standing for one. */
@@ -242,16 +264,16 @@ int opt_parse(const char *what, const char *text, const struct opt_key *keys, vo
 	      uint64_t *seen)
 {
 	uint64_t own = 0;
-	bool first = true;
+	struct parse p = { .what = what, .keys = keys, .dst = dst, .seen = seen ? seen : &own };
 	int err = 0;
 
-	for (; text && !err; first = false) {
+	while (text && !err) {
 		char *item = next_item(&text);
 
 		if (!item)
 			return -ENOMEM;
 		if (*item) {
-			err = parse_item(what, item, first, keys, dst, seen ? seen : &own);
+			err = parse_item(&p, item);
 		} else {
 			log_err(NULL, "%s: there is nothing between two commas", what);
 			err = -EINVAL;

@@ -16,12 +16,14 @@ int opt_bool(const char *what, const char *text, bool *out); /* on off yes no tr
 int opt_choice(const char *what, const char *text, const char *const *words, unsigned *out);
 int opt_mac(const char *what, const char *text, uint8_t mac[6]);
 
-enum opt_kind { OPT_STRING, OPT_BOOL, OPT_UINT, OPT_SIZE, OPT_CHOICE, OPT_MAC, OPT_LIST };
+enum opt_kind { OPT_STRING, OPT_BOOL, OPT_UINT, OPT_SIZE, OPT_CHOICE, OPT_MAC, OPT_LIST,
+		OPT_FEATURES };
 
 /*
  * One key of a key=value list, and where its value goes (an offset into the caller's struct):
  * STRING char * (malloc'ed, the caller frees), BOOL bool, UINT and SIZE uint64_t, CHOICE unsigned,
- * MAC uint8_t[6], LIST struct opt_list (a key that may come several times).
+ * MAC uint8_t[6], LIST struct opt_list (a key that may come several times), FEATURES char * holding
+ * "+x,-y": the items behind it that begin with + or - belong to it as well.
  */
 struct opt_key {
 	const char *name, *alias;

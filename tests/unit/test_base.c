@@ -119,6 +119,7 @@ struct values {
 	unsigned mode;
 	uint8_t mac[6];
 	struct opt_list list;
+	char *features;
 };
 
 static const char *const modes[] = { "none", "tap", NULL };
@@ -129,12 +130,14 @@ static const struct opt_key keys[] = {
 	{ .name = "mode", .kind = OPT_CHOICE, .at = offsetof(struct values, mode), .words = modes },
 	{ .name = "mac", .kind = OPT_MAC, .at = offsetof(struct values, mac) },
 	{ .name = "publish", .kind = OPT_LIST, .at = offsetof(struct values, list) },
+	{ .name = "features", .kind = OPT_FEATURES, .at = offsetof(struct values, features) },
 	{ 0 },
 };
 
 static int parse(struct values *v, const char *text)
 {
 	free(v->path);
+	free(v->features);
 	opt_list_free(&v->list);
 	*v = (struct values){ 0 };
 	return opt_parse("--x", text, keys, v, NULL);
@@ -177,6 +180,10 @@ static void test_opt(void)
 	is(parse(&v, "x,mac=52:54:00:12:34:5f:00"), -EINVAL, "a MAC with a tail is refused");
 	is(parse(&v, "x,publish=80:80,publish=81:81"), 0, "a list key may come again");
 	is(v.list.n, 2, "... and keeps both");
+	is(parse(&v, "x,features=+a,-b,ro"), 0, "a feature list");
+	is_str(v.features, "+a,-b", "... takes the items with a sign");
+	ok(v.ro, "... and leaves the next key alone");
+	is(parse(&v, "x,ro,-b"), -EINVAL, "an item with a sign elsewhere is refused");
 	parse(&v, "x");
 	free(v.path);
 }

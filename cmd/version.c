@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * version: `lkvm version`.
+ *
+ * Runs on: main.
+ */
+#include "cmd.h"
+#include "lkvm/machine.h"
+
+static const struct cmd_option options[] = { { 0 } };
+
+static int run_version(int argc, char **argv)
+{
+	switch (cmd_parse(&cmd_version, argc, argv, NULL, NULL)) {
+	case 0:
+		break;
+	case 1:
+		return STATUS_OK;
+	default:
+		return STATUS_FAILED;
+	}
+	printf("lkvm %s\n", LKVM_VERSION);
+	return STATUS_OK;
+}
+
+const struct cmd cmd_version = {
+	.name = "version",
+	.args = "",
+	.help = "print lkvm's version",
+	.options = options,
+	.run = run_version,
+};

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * config: what the user asked for, as plain data; constant once parsing is over.
+ *
+ * Strings and arrays belong to the struct and are freed by config_free().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lkvm/netif.h"
+#include "lkvm/opt.h"
+#include "lkvm/virtio.h"
+
+#define CONFIG_DISKS 16
+#define CONFIG_NETS 8
+
+enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
+
+/* The layout of one device; LAYOUT_DEFAULT: as --virtio says. */
+enum { LAYOUT_DEFAULT = 3 };
+
+struct config_disk {
+	char *path, *format, *serial, *iothread, *features;
+	bool readonly, direct;
+	uint64_t queues, queue_size; /* 0: the device's default */
+	unsigned virtio;	     /* enum virtio_layout or LAYOUT_DEFAULT */
+};
+
+struct config_net {
+	unsigned mode; /* enum netif_mode */
+	char *tap, *host_ip, *script, *iothread, *features;
+	uint64_t fd, queues, queue_size, mtu;
+	uint8_t mac[6]; /* all zero: made up */
+	struct opt_list publish;
+	unsigned virtio;
+};
+
+struct config {
+	char *name; /* the process's name in ps; NULL: lkvm */
+	char *kernel, *initrd, *params;
+	unsigned cpus;
+	uint64_t mem; /* bytes */
+	unsigned mem_flags;	 /* GMEM_* */
+	enum config_console console;
+	char *console_log;
+	enum virtio_layout virtio;
+	char *features; /* for every device; NULL: none */
+	bool debug_exit;
+	struct config_disk disk[CONFIG_DISKS];
+	unsigned n_disks;
+	struct config_net net[CONFIG_NETS];
+	unsigned n_nets;
+};
+
+void config_init(struct config *conf); /* the defaults */
+void config_free(struct config *conf);

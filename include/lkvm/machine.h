@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * machine: the virtual machine as a whole: built from a config, run until it ends, torn down.
+ */
+#pragma once
+
+#include "lkvm/config.h"
+
+/* Exit statuses, shaped by `git bisect run`: 125 skips a commit. */
+enum {
+	STATUS_OK = 0,	     /* powered off, or rebooted */
+	STATUS_GONE = 123,   /* the guest went away without a verdict */
+	STATUS_FAILED = 125, /* lkvm could not do its job */
+};
+
+/* Builds, runs and tears down; returns an exit status. All that has to be said has been logged. */
+int machine_run(const struct config *conf);

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * machine: the virtual machine, built from top to bottom, run, and torn down in reverse. The only
+ * file that knows every part.
+ *
+ * Runs on: main.
+ */
+#include "lkvm/machine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "devices.h"
+#include "end.h"
+#include "lkvm/boot.h"
+#include "lkvm/hw.h"
+#include "lkvm/log.h"
+#include "lkvm/term.h"
+#include "signals.h"
+
+#define GIB (1ULL << 30)
+#define MEM64_MAX (64 * GIB)
+
+struct machine {
+	const struct config *conf;
+	struct end end;
+	struct loop *main, *io;
+	struct gmem mem;
+	struct bus pio, mmio;
+	struct vm *vm;
+	struct vm_entry entry;
+	struct pci_windows windows;
+	struct term *term;
+	struct serial *serial;
+	struct rtc *rtc;
+	struct i8042 *i8042;
+	struct power *power;
+	struct debug_exit *debug_exit;
+	struct pci_host *pci;
+	struct devices devices;
+	struct signals signals;
+	unsigned sigterms;
+};
+
+/* --- how it ends ------------------------------------------------------------------------------ */
+
+static void vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *detail)
+{
+	struct machine *m = opaque;
+
+	switch (why) {
+	case VM_END_SYSTEM_OFF:
+		end_report(&m->end, STATUS_OK, "the guest powered off");
+		break;
+	case VM_END_SYSTEM_RESET:
+		end_report(&m->end, STATUS_OK, "the guest rebooted");
+		break;
+	case VM_END_TRIPLE_FAULT:
+		end_report(&m->end, STATUS_GONE, "the guest went away: triple fault on vCPU %u (%s)",
+			   cpu, detail);
+		break;
+	case VM_END_SYSTEM_CRASH:
+	case VM_END_INTERNAL:
+		end_report(&m->end, STATUS_GONE, "the guest went away: vCPU %u: %s", cpu, detail);
+		break;
+	}
+}
+
+static void hw_ended(void *opaque, enum hw_end how, unsigned value, const char *by)
+{
+	struct machine *m = opaque;
+
+	switch (how) {
+	case HW_END_POWEROFF:
+		end_report(&m->end, STATUS_OK, "the guest powered off (%s)", by);
+		break;
+	case HW_END_RESET:
+		end_report(&m->end, STATUS_OK, "the guest rebooted (%s)", by);
+		break;
+	case HW_END_DEBUG:
+		end_report(&m->end, (int)(value & 0xff), NULL);
+		break;
+	}
+}
+
+static void user_quit(void *opaque)
+{
+	struct machine *m = opaque;
+
+	end_report(&m->end, STATUS_GONE, "ended by Ctrl-a x before the guest had powered off");
+}
+
+static void backend_died(void *opaque)
+{
+	struct machine *m = opaque;
+
+	end_report(&m->end, STATUS_FAILED, NULL);
+}
+
+static void resize(void *opaque)
+{
+	term_resized(opaque);
+}
+
+/* The first SIGTERM asks the guest nicely; the second, like any other signal, doesn't ask. */
+static void got_signal(void *opaque, int signo)
+{
+	struct machine *m = opaque;
+
+	if (signo == SIGWINCH) {
+		loop_call(m->io, resize, m->term);
+	} else if (signo == SIGTERM && !m->sigterms++) {
+		log_info(NULL, "SIGTERM: pressing the guest's power button; a second one ends it");
+		power_press(m->power);
+	} else {
+		end_report(&m->end, STATUS_GONE, "ended by SIG%s before the guest had powered off",
+			   sigabbrev_np(signo));
+	}
+}
+
+/* --- building --------------------------------------------------------------------------------- */
+
+/* The 64-bit window begins above RAM and ends where the guest's addresses do. */
+static void place_windows(struct machine *m)
+{
+	uint64_t end = 1ULL << vm_phys_bits(m->vm), base = gmem_top(&m->mem);
+
+	m->windows = (struct pci_windows){
+		.ecam = MAP_ECAM,
+		.mem32 = MAP_PCI_MEM32,
+		.mem32_len = MAP_PCI_MEM32_LEN,
+		.io = MAP_PCI_IO,
+		.io_len = MAP_PCI_IO_LEN,
+		.intx_gsi = { GSI_INTX, GSI_INTX + 1, GSI_INTX + 2, GSI_INTX + 3 },
+	};
+	if (base < MAP_HOLE_END)
+		base = MAP_HOLE_END;
+	base = (base + GIB - 1) & ~(GIB - 1);
+	if (base >= end)
+		return;
+	m->windows.mem64 = base;
+	m->windows.mem64_len = end - base < MEM64_MAX ? end - base : MEM64_MAX;
+}
+
+static int build_core(struct machine *m)
+{
+	struct vm_conf vc = {
+		.cpus = m->conf->cpus,
+		.pio = &m->pio,
+		.mmio = &m->mmio,
+		.mem = &m->mem,
+		.ended = vm_ended,
+		.opaque = m,
+	};
+	int err;
+
+	m->main = loop_open("lkvm");
+	m->io = loop_open("io");
+	if (!m->main || !m->io)
+		return -ENOMEM;
+	end_init(&m->end, m->main);
+	m->signals.got = got_signal;
+	m->signals.opaque = m;
+	err = signals_open(&m->signals, m->main);
+	if (err)
+		return err;
+	err = gmem_open(&m->mem, m->conf->mem, MAP_HOLE_START, MAP_HOLE_END, m->conf->mem_flags);
+	if (err)
+		return err;
+	m->vm = vm_open(&vc);
+	if (!m->vm)
+		return -ENODEV;
+	place_windows(m);
+	return 0;
+}
+
+/*
+ * What lkvm puts on the kernel's command line by itself: where the console is, and the root disk when
+ * there is nothing else to start from. The user's words come behind and win.
+ */
+static int command_line(const struct config *conf, char **out)
+{
+	static const char *const consoles[] = {
+		[CONSOLE_SERIAL] = "console=ttyS0",
+		[CONSOLE_VIRTIO] = "console=hvc0",
+		[CONSOLE_NONE] = "",
+	};
+	const char *root = "";
+
+	if (!conf->initrd && conf->n_disks && !(conf->params && strstr(conf->params, "root=")))
+		root = conf->disk[0].readonly ? " root=/dev/vda ro" : " root=/dev/vda rw";
+	return asprintf(out, "%s%s%s%s", consoles[conf->console], root, conf->params ? " " : "",
+			conf->params ? conf->params : "") < 0 ? -ENOMEM : 0;
+}
+
+static int load_kernel(struct machine *m)
+{
+	struct boot_conf bc = {
+		.kernel = m->conf->kernel,
+		.initrd = m->conf->initrd,
+		.cpus = m->conf->cpus,
+		.windows = m->windows,
+	};
+	char *cmdline;
+	int err;
+
+	err = command_line(m->conf, &cmdline);
+	if (err)
+		return err;
+	bc.cmdline = cmdline;
+	err = boot_load(&bc, &m->mem, &m->entry);
+	free(cmdline);
+	return err;
+}
+
+static int build_hw(struct machine *m)
+{
+	struct hw_power_user user = { .ended = hw_ended, .opaque = m };
+	struct term_conf tc = { .log_path = m->conf->console_log, .quit = user_quit, .opaque = m };
+	struct chan *chan;
+
+	m->term = term_open(m->io, &tc);
+	if (!m->term)
+		return -ENODEV;
+	chan = m->conf->console == CONSOLE_SERIAL ? term_chan(m->term) : chan_null();
+	m->serial = serial_open("serial0", &m->pio, PORT_COM1, vm_line(m->vm, IRQ_COM1), chan);
+	m->rtc = rtc_open(&m->pio, PORT_RTC);
+	m->i8042 = i8042_open(&m->pio, &user);
+	m->power = power_open(&m->pio, PORT_POWER, vm_line(m->vm, IRQ_POWER), &user);
+	if (!m->serial || !m->rtc || !m->i8042 || !m->power)
+		return -ENOMEM;
+	if (m->conf->debug_exit) {
+		m->debug_exit = debug_exit_open(&m->pio, PORT_DEBUG_EXIT, &user);
+		if (!m->debug_exit)
+			return -ENOMEM;
+	}
+	m->pci = pci_host_open(&m->pio, &m->mmio, vm_intc(m->vm), m->io, &m->windows);
+	return m->pci ? 0 : -ENOMEM;
+}
+
+static int build_devices(struct machine *m)
+{
+	m->devices = (struct devices){
+		.conf = m->conf,
+		.mem = &m->mem,
+		.io = m->io,
+		.pci = m->pci,
+		.console = m->conf->console == CONSOLE_VIRTIO ? term_chan(m->term) : NULL,
+		.died = backend_died,
+		.opaque = m,
+	};
+	return devices_open(&m->devices);
+}
+
+static int build(struct machine *m)
+{
+	int err;
+
+	bus_init(&m->pio, "pio");
+	bus_init(&m->mmio, "mmio");
+	err = build_core(m);
+	if (!err)
+		err = load_kernel(m);
+	if (!err)
+		err = build_hw(m);
+	if (!err)
+		err = build_devices(m);
+	return err;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+static int run(struct machine *m)
+{
+	int err;
+
+	err = loop_start(m->io);
+	if (!err)
+		err = devices_start(&m->devices);
+	if (!err)
+		err = vm_start(m->vm, &m->entry);
+	if (!err)
+		err = loop_run(m->main);
+	return err ? STATUS_FAILED : m->end.status;
+}
+
+/*
+ * vCPUs first, as they may be waiting for a loop; then the loops, after which everything that is left
+ * belongs to this thread.
+ */
+static void tear_down(struct machine *m)
+{
+	if (m->vm)
+		vm_stop(m->vm);
+	devices_stop(&m->devices);
+	if (m->io)
+		loop_stop(m->io);
+	devices_close(&m->devices);
+	if (m->pci)
+		pci_host_close(m->pci);
+	if (m->debug_exit)
+		debug_exit_close(m->debug_exit);
+	if (m->power)
+		power_close(m->power);
+	if (m->i8042)
+		i8042_close(m->i8042);
+	if (m->rtc)
+		rtc_close(m->rtc);
+	if (m->serial)
+		serial_close(m->serial);
+	if (m->term)
+		term_close(m->term);
+	if (m->vm)
+		vm_close(m->vm);
+	gmem_close(&m->mem);
+	signals_close(&m->signals);
+	loop_close(m->io);
+	loop_close(m->main);
+	bus_fini(&m->mmio);
+	bus_fini(&m->pio);
+}
+
+int machine_run(const struct config *conf)
+{
+	struct machine m = { .conf = conf, .mem.fd = -1, .signals.watch.fd = -1 };
+	int status = STATUS_FAILED;
+
+	if (conf->name)
+		prctl(PR_SET_NAME, conf->name);
+	if (!build(&m))
+		status = run(&m);
+	tear_down(&m);
+	return status;
+}
