@@ -43,9 +43,11 @@ struct drv_seg {
 };
 
 struct drv {
-	struct gmem mem;
+	struct gmem mem; /* drv_open only */
 	uint8_t *ram;
 	size_t ram_len;
+	uint64_t base; /* gpa of ram[0] */
+	bool own_ram;
 	struct virtq_conf conf;
 	uint32_t size;
 	uint64_t data; /* gpa of the first byte after the ring's areas */
@@ -68,13 +70,13 @@ struct drv {
 
 static inline void *drv_ptr(struct drv *d, uint64_t gpa)
 {
-	return d->ram + (gpa - DRV_BASE);
+	return d->ram + (gpa - d->base);
 }
 
 /* All zero, as after a driver's allocation; the driver's own state back to the start. */
 static inline void drv_reset(struct drv *d)
 {
-	memset(d->ram, 0, d->data - DRV_BASE);
+	memset(d->ram, 0, d->data - d->base);
 	d->next_avail = d->next_used = d->shown = d->added = 0;
 	d->avail_wrap = d->used_wrap = true;
 	d->first = NULL;
@@ -84,15 +86,15 @@ static inline void drv_reset(struct drv *d)
 		d->free_list[i] = (uint16_t)i;
 }
 
-static inline void drv_open(struct drv *d, const struct virtq_conf *conf, size_t data_len)
+/* Where the ring's areas lie from base on: the smallest alignments there are, and no gaps but those. */
+static inline void drv_layout(struct drv *d, const struct virtq_conf *conf, uint64_t base)
 {
-	uint64_t n = conf->size, at = DRV_BASE;
+	uint64_t n = conf->size, at = base;
 
-	*d = (struct drv){ .conf = *conf, .size = conf->size };
+	*d = (struct drv){ .conf = *conf, .size = conf->size, .base = base };
 	d->mem.fd = -1;
 	d->conf.desc = at;
 	at += 16 * n;
-	/* The smallest alignments there are, and nothing between the areas but what they need. */
 	at = conf->packed ? at + 4 : at + 2;
 	d->conf.driver = at;
 	at += conf->packed ? 4 : 6 + 2 * n;
@@ -100,21 +102,47 @@ static inline void drv_open(struct drv *d, const struct virtq_conf *conf, size_t
 	d->conf.device = at;
 	at += conf->packed ? 4 : 6 + 8 * n;
 	d->data = (at + 4095) / 4096 * 4096;
-	d->ram_len = d->data - DRV_BASE + (data_len + 4095) / 4096 * 4096;
-	d->ram = aligned_alloc(4096, d->ram_len);
-	memset(d->ram, 0, d->ram_len);
-	gmem_add(&d->mem, DRV_BASE, d->ram, d->ram_len);
+}
+
+static inline void drv_attach(struct drv *d, uint8_t *ram, size_t ram_len)
+{
+	d->ram = ram;
+	d->ram_len = ram_len;
 	d->desc = drv_ptr(d, d->conf.desc);
 	d->avail = drv_ptr(d, d->conf.driver);
 	d->used = drv_ptr(d, d->conf.device);
-	d->free_list = calloc(n, sizeof(*d->free_list));
+	d->free_list = calloc(d->size, sizeof(*d->free_list));
 	d->slots = calloc(65536, sizeof(*d->slots));
 	drv_reset(d);
 }
 
+/* A ring with RAM of its own: d->mem is a guest with just that. */
+static inline void drv_open(struct drv *d, const struct virtq_conf *conf, size_t data_len)
+{
+	size_t len;
+	uint8_t *ram;
+
+	drv_layout(d, conf, DRV_BASE);
+	len = d->data - DRV_BASE + (data_len + 4095) / 4096 * 4096;
+	ram = aligned_alloc(4096, len);
+	memset(ram, 0, len);
+	gmem_add(&d->mem, DRV_BASE, ram, len);
+	drv_attach(d, ram, len);
+	d->own_ram = true;
+}
+
+/* One of several rings in a guest's RAM: it has [base, base + len), which lies at ram. */
+static inline void drv_open_in(struct drv *d, const struct virtq_conf *conf, uint64_t base,
+			       void *ram, size_t len)
+{
+	drv_layout(d, conf, base);
+	drv_attach(d, ram, len);
+}
+
 static inline void drv_close(struct drv *d)
 {
-	free(d->ram);
+	if (d->own_ram)
+		free(d->ram);
 	free(d->free_list);
 	free(d->slots);
 }
