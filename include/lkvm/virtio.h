@@ -39,7 +39,19 @@ struct net_conf {
 /* Takes nif over. */
 struct vport *net_open(const struct vdev_conf *conf, struct netif *nif, const struct net_conf *net);
 
+/* A console with one port. chan may be NULL: output goes nowhere. */
 struct vport *console_open(const struct vdev_conf *conf, struct chan *chan);
+
+/* With several ports F_MULTIPORT is offered; a driver without it sees the first, ports[0]. */
+struct console_port {
+	struct chan *chan;
+	const char *name; /* what the guest calls it: /dev/virtio-ports/NAME; NULL: none; not copied */
+	bool console;	  /* a terminal, rather than a stream for a program of its own */
+};
+struct vport *console_open_ports(const struct vdev_conf *conf, const struct console_port *ports,
+				 unsigned n);
+/* Tells the guest that the host's end of port id was opened or closed; it starts open. Any thread. */
+void console_connect(struct vport *console, unsigned id, bool open);
 
 enum virtio_layout { VIRTIO_MODERN, VIRTIO_TRANSITIONAL, VIRTIO_LEGACY };
 
