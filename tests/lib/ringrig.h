@@ -18,7 +18,7 @@ struct rig {
 static const struct rig_kind {
 	const char *name;
 	struct virtq_conf conf;
-} rig_kinds[] = {
+} rig_kinds[] __attribute__((unused)) = {
 	{ "split", { .size = 8, .indirect = true } },
 	{ "split, event_idx", { .size = 8, .indirect = true, .event_idx = true } },
 	{ "split, in_order", { .size = 8, .indirect = true, .in_order = true } },
@@ -115,4 +115,19 @@ static inline bool rig_works(struct rig *g)
 			return false;
 	}
 	return !virtq_pop(&g->q) && !g->fails;
+}
+
+/* Every test with every kind of ring. */
+static inline void rig_each(void (*const *tests)(struct rig *), size_t n)
+{
+	for (size_t k = 0; k < RIG_KINDS; k++) {
+		printf("# %s\n", rig_kinds[k].name);
+		for (size_t t = 0; t < n; t++) {
+			struct rig g;
+
+			rig_open(&g, &rig_kinds[k].conf);
+			tests[t](&g);
+			rig_close(&g);
+		}
+	}
 }
