@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "lkvm/log.h"
 
@@ -78,16 +79,68 @@ static int add_disk(struct devices *d, unsigned i)
 	return port ? add_function(d, port, vc.loop, c->virtio) : -ENODEV;
 }
 
+/* Locally administered, and not the same twice: two guests may meet on one bridge. */
+static void make_mac(uint8_t mac[6])
+{
+	static const uint8_t prefix[3] = { 0x52, 0x54, 0x00 };
+
+	memcpy(mac, prefix, sizeof(prefix));
+	if (getrandom(mac + 3, 3, 0) != 3)
+		mac[5] = 1;
+}
+
+static int add_net(struct devices *d, unsigned i)
+{
+	static const uint8_t none[6];
+	const struct config_net *c = &d->conf->net[i];
+	char name[24], features[256];
+	struct vdev_conf vc = { .name = name, .mem = d->mem, .features = features,
+				.queues = (unsigned)c->queues, .queue_size = (unsigned)c->queue_size };
+	struct net_conf nc = { .mtu = (uint16_t)c->mtu, .died = d->died, .opaque = d->opaque };
+	struct netif_conf ic = { .mode = (enum netif_mode)c->mode, .tap = c->tap,
+				 .host_ip = c->host_ip, .script = c->script, .fd = (int)c->fd,
+				 .queues = c->queues ? (unsigned)c->queues : 1,
+				 .publish = c->publish.item, .n_publish = c->publish.n,
+				 .mac = nc.mac };
+	struct vport *port;
+	struct netif *nif;
+
+	snprintf(name, sizeof(name), "net%u", i);
+	if (join_features(d->conf, c->features, features, sizeof(features)))
+		return -E2BIG;
+	memcpy(nc.mac, c->mac, sizeof(nc.mac));
+	if (!memcmp(nc.mac, none, sizeof(none)))
+		make_mac(nc.mac);
+	vc.loop = find_loop(d, c->iothread);
+	if (!vc.loop)
+		return -ENOMEM;
+	nif = netif_open(name, &ic);
+	if (!nif)
+		return -ENODEV;
+	port = net_open(&vc, nif, &nc);
+	return port ? add_function(d, port, vc.loop, c->virtio) : -ENODEV;
+}
+
+/* --virtio-features names what any device may have; the console takes those it knows by itself. */
+static int add_console(struct devices *d)
+{
+	struct vdev_conf vc = { .name = "console0", .loop = d->io, .mem = d->mem,
+				.features = d->conf->features };
+	struct vport *port = console_open(&vc, d->console);
+
+	return port ? add_function(d, port, d->io, LAYOUT_DEFAULT) : -ENODEV;
+}
+
 int devices_open(struct devices *d)
 {
 	int err = 0;
 
 	for (unsigned i = 0; i < d->conf->n_disks && !err; i++)
 		err = add_disk(d, i);
-	if (!err && (d->conf->n_nets || d->console)) {
-		log_err(NULL, "network devices and the virtio console are not built in yet");
-		err = -ENOSYS;
-	}
+	for (unsigned i = 0; i < d->conf->n_nets && !err; i++)
+		err = add_net(d, i);
+	if (!err && d->console)
+		err = add_console(d);
 	return err;
 }
 
