@@ -31,29 +31,11 @@ struct gate {
 };
 
 volatile u32 irq_count[256];
+void (*pin_hook)(u32 pin);
 static struct gate idt[256] __attribute__((aligned(16)));
 
 extern char isr_stubs[];
 void isr(struct frame *f);
-
-void isr(struct frame *f)
-{
-	u64 cr2;
-
-	if (f->vector < 32) {
-		__asm__ volatile("movq %%cr2, %0" : "=r"(cr2));
-		print("#   exception %lu, error %#lx\n", f->vector, f->error);
-		test_abort("exception at rip, cr2", f->rip, cr2);
-	}
-	irq_count[f->vector]++;
-	if (f->vector == VEC_SPURIOUS)
-		return;
-	if (f->vector >= VEC_PIN(0) && f->vector < VEC_PIN(PINS))
-		pin_mask(f->vector - VEC_PIN(0));
-	w32(LAPIC + LAPIC_EOI, 0);
-	if (f->vector == VEC_WATCHDOG && test_deadline_passed())
-		test_abort("hung: the deadline has passed at rip, rsp", f->rip, f->rsp);
-}
 
 static u32 pin_read(u32 reg)
 {
@@ -91,6 +73,33 @@ bool pin_masked(u32 pin)
 	return v & MASKED;
 }
 
+static void handle_pin(u32 pin)
+{
+	if (pin_hook)
+		pin_hook(pin);
+	else
+		pin_mask(pin);
+}
+
+void isr(struct frame *f)
+{
+	u64 cr2;
+
+	if (f->vector < 32) {
+		__asm__ volatile("movq %%cr2, %0" : "=r"(cr2));
+		print("#   exception %lu, error %#lx\n", f->vector, f->error);
+		test_abort("exception at rip, cr2", f->rip, cr2);
+	}
+	irq_count[f->vector]++;
+	if (f->vector == VEC_SPURIOUS)
+		return;
+	if (f->vector >= VEC_PIN(0) && f->vector < VEC_PIN(PINS))
+		handle_pin(f->vector - VEC_PIN(0));
+	w32(LAPIC + LAPIC_EOI, 0);
+	if (f->vector == VEC_WATCHDOG && test_deadline_passed())
+		test_abort("hung: the deadline has passed at rip, rsp", f->rip, f->rsp);
+}
+
 u8 lapic_id(void)
 {
 	return r32(LAPIC + LAPIC_ID) >> 24;
@@ -99,6 +108,7 @@ u8 lapic_id(void)
 void irq_reset(void)
 {
 	__asm__ volatile("cli");
+	pin_hook = NULL;
 	for (u32 pin = 0; pin < PINS; pin++)
 		if (irq_count[VEC_PIN(pin)] || !(pin_read(0x10 + 2 * pin) & MASKED))
 			pin_write(0x10 + 2 * pin, VEC_PIN(pin) | LEVEL_LOW | MASKED);

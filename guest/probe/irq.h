@@ -2,7 +2,7 @@
 /*
  * Interrupts: the local APIC by MMIO, the I/O APIC, and a count per vector. Handlers only count;
  * a handler of a level-triggered line also masks its pin, so that a line that is never lowered
- * cannot hang the guest.
+ * cannot hang the guest, unless a hook lowers it.
  */
 #pragma once
 
@@ -30,6 +30,9 @@ u8 lapic_id(void);
 void pin_unmask(u32 pin);
 void pin_mask(u32 pin);
 bool pin_masked(u32 pin);
+
+/* Called for a pin's interrupt before its EOI, where a driver would read ISR; NULL between subtests. */
+extern void (*pin_hook)(u32 pin);
 
 /* Ends the virtual machine, by whatever way this VMM has: 0 means all is well. */
 void machine_end(u8 status);

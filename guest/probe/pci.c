@@ -74,14 +74,20 @@ u8 cap_next(struct func *f, u8 id, u8 from)
 	return 0;
 }
 
+/* One exit instead of two, where only the value matters. */
+static u32 get32(struct func *f, u32 off)
+{
+	return ecam ? r32(ecam_at(f, off)) : cfg_r32(f, off);
+}
+
 u64 bar_get(struct func *f, u32 n)
 {
-	u32 lo = cfg_r32(f, PCI_BAR(n));
+	u32 lo = get32(f, PCI_BAR(n));
 
 	if (f->bar[n].kind == BAR_IO)
 		return lo & ~3u;
 	if (f->bar[n].kind == BAR_MEM64)
-		return (u64)cfg_r32(f, PCI_BAR(n + 1)) << 32 | (lo & ~15u);
+		return (u64)get32(f, PCI_BAR(n + 1)) << 32 | (lo & ~15u);
 	return lo & ~15u;
 }
 
@@ -259,9 +265,9 @@ void func_restore(struct func *f)
 		if (bar_get(f, n) != f->bar[n].addr)
 			bar_set(f, n, f->bar[n].addr);
 	}
-	if (cfg_r16(f, PCI_COMMAND) != f->command)
+	if ((u16)get32(f, PCI_COMMAND) != f->command)
 		cfg_w16(f, PCI_COMMAND, f->command);
-	if (f->msix && cfg_r16(f, f->msix + 2) & (MSIX_ENABLE | MSIX_MASK))
+	if (f->msix && get32(f, f->msix) >> 16 & (MSIX_ENABLE | MSIX_MASK))
 		cfg_w16(f, f->msix + 2, 0);
 }
 

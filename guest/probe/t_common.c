@@ -11,6 +11,11 @@ static void need_modern(struct vdev *d)
 	skip_if(!d->modern, "a legacy-only device");
 }
 
+static u64 everything(struct vdev *d)
+{
+	return d->type == BLK ? ~BLK_F_ZONED : ~0ull;
+}
+
 /* --- status */
 
 static void status_zero(struct vdev *d)
@@ -47,7 +52,7 @@ static void reset_any_stage(struct vdev *d)
 		if (stage >= 2)
 			vd_set_status(d, S_ACKNOWLEDGE | S_DRIVER);
 		if (stage >= 3)
-			vd_begin(d, ~0ull & ~F_PACKED & ~BLK_F_ZONED);
+			vd_begin(d, everything(d));
 		if (stage >= 4)
 			vd_go(d);
 		must(vd_reset(d), "stage %u: status does not come to read 0", stage);
@@ -189,7 +194,7 @@ static void features_final(struct vdev *d)
 static void features_gone(struct vdev *d)
 {
 	need_modern(d);
-	vd_begin(d, ~0ull & ~BLK_F_ZONED);
+	vd_begin(d, everything(d));
 	vd_reset(d);
 	must_be(vd_accepted(d), 0, "driver_feature after a reset");
 	for (u32 i = 0; i < 3; i++)

@@ -122,8 +122,7 @@ static void outside_ram(struct vdev *d)
 			struct blk *b = prepared(d, 0);
 
 			b->q->desc[k].addr = r[i].start;
-			if (k == 1)
-				b->q->desc[k].len = r[i].len;
+			b->q->desc[k].len = r[i].len;
 			outcome(b);
 			must(!vq_has_used(b->q) || k == 2 || *b->status != BLK_OK, "place %u: a success", i);
 			arena_reset();

@@ -58,27 +58,47 @@ static void isr_bit(struct vdev *d)
 	must_be(cfg_r16(d->f, PCI_STATUS) & STS_INTX, 0, "the status bit once ISR was read");
 }
 
+static struct vdev *hooked;
+static volatile u8 isr_seen;
+static volatile u32 spurious;
+
+/* What a driver's handler does: ISR says whether it was this device, and lowers the line. */
+static void read_isr(u32 pin)
+{
+	u8 v = reg_r8(&hooked->isr, 0);
+
+	isr_seen |= v;
+	if (v)
+		return;
+	if (++spurious > 20)
+		pin_mask(pin);
+}
+
 static void line_raised(struct vdev *d)
 {
 	int pin;
 	struct blk *b = open_line(d, &pin);
 
-	for (u32 i = 1; i <= 3; i++) {
-		pin_unmask(pin);
+	hooked = d;
+	spurious = 0;
+	pin_hook = read_isr;
+	pin_unmask(pin);
+	for (u32 i = 1; i <= 5; i++) {
+		isr_seen = 0;
 		read_one(b);
-		must(wait_until(irq_count[VEC_PIN(pin)] >= i, PATIENCE), "no interrupt at pin %d", pin);
-		must_be(reg_r8(&d->isr, 0), 1, "ISR");
+		must(wait_until(isr_seen, PATIENCE), "no interrupt at pin %d", pin);
+		must_be(isr_seen, 1, "ISR in the handler");
 	}
 	delay_us(SETTLE);
-	pin_unmask(pin);
-	delay_us(SETTLE);
-	must_be(irq_count[VEC_PIN(pin)], 3, "interrupts of three reads");
+	must(spurious <= 5, "the line is up %u times with ISR 0", spurious);
 }
 
+/* One interrupt more after ISR was read is allowed, as on any shared line; a line that stays is not. */
 static void level_stays(struct vdev *d)
 {
 	int pin;
 	struct blk *b = open_line(d, &pin);
+	u32 seen;
 
 	pin_unmask(pin);
 	read_one(b);
@@ -88,8 +108,14 @@ static void level_stays(struct vdev *d)
 	must_be(reg_r8(&d->isr, 0), 1, "ISR");
 	delay_us(SETTLE / 4);
 	pin_unmask(pin);
+	delay_us(SETTLE / 4);
+	must_be(reg_r8(&d->isr, 0), 0, "ISR, read again");
+	delay_us(SETTLE / 4);
+	seen = irq_count[VEC_PIN(pin)];
+	must(seen <= 3, "%u interrupts", seen);
+	pin_unmask(pin);
 	delay_us(SETTLE);
-	must_be(irq_count[VEC_PIN(pin)], 2, "interrupts once ISR was read");
+	must_be(irq_count[VEC_PIN(pin)], seen, "interrupts once ISR was read twice");
 }
 
 static void disable_bit(struct vdev *d)

@@ -268,19 +268,18 @@ static void window_doorbell(struct vdev *d)
 
 static void window_hostile(struct vdev *d)
 {
-	static const u32 offs[] = {0, 1, 3, 0x0fff, 0x1000, 0x7fffffff, 0xfffffffc, 0xffffffff};
-	static const u32 lens[] = {0, 1, 2, 3, 4, 5, 8, 0xffffffff};
+	static const u32 offs[] = {0, 1, 0x7fffffff, 0xfffffffc, 0xffffffff};
+	static const u32 lens[] = {0, 1, 3, 4, 5, 0xffffffff};
+	const u8 bars[] = {d->common.bar, 5, 6, 0xff};
 
 	skip_if(!d->pcicfg, "no configuration access capability");
-	for (u32 bar = 0; bar < 8; bar++) {
-		for (u32 i = 0; i < ARRAY_SIZE(offs); i++) {
-			for (u32 k = 0; k < ARRAY_SIZE(lens); k++) {
-				struct region r = {.bar = bar == 7 ? 0xff : bar, .off = offs[i]};
+	for (u32 i = 0; i < ARRAY_SIZE(bars); i++) {
+		for (u32 k = 0; k < ARRAY_SIZE(offs); k++) {
+			struct region r = {.bar = bars[i], .off = offs[k] + (i ? 0 : d->f->bar[bars[0]].size)};
 
-				if (bar == d->common.bar && lens[k] && lens[k] <= 4 && offs[i] < 0x1000)
-					continue; /* a write that may well mean something */
-				window_read(d, &r, 0, lens[k]);
-				window_write(d, &r, 0, lens[k], 0);
+			for (u32 m = 0; m < ARRAY_SIZE(lens); m++) {
+				window_read(d, &r, 0, lens[m]);
+				window_write(d, &r, 0, lens[m], 0);
 			}
 		}
 	}

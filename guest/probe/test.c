@@ -117,10 +117,10 @@ static int guarded(void (*fn)(struct vdev *), struct vdev *d)
 	return PASS;
 }
 
-static void put_back(struct vdev *unused)
+static void put_back(struct vdev *d)
 {
-	(void)unused;
-	virtio_restore_all();
+	if (d)
+		virtio_restore(d);
 }
 
 static int run_on(const struct test *t, struct vdev *d)

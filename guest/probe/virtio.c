@@ -83,15 +83,21 @@ static void locate(struct vdev *d, struct region *r, u8 type)
 		return;
 	}
 	r->io = d->f->bar[r->bar].kind == BAR_IO;
-	r->base = bar_get(d->f, r->bar) + r->off;
 }
 
 void vd_locate(struct vdev *d)
 {
-	locate(d, &d->common, CFG_COMMON);
-	locate(d, &d->notify, CFG_NOTIFY);
-	locate(d, &d->isr, CFG_ISR);
-	locate(d, &d->config, CFG_DEVICE);
+	struct region *r[] = {&d->common, &d->notify, &d->isr, &d->config};
+	u8 bar = 0xff;
+	u64 base = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(r); i++) {
+		if (!r[i]->cap)
+			continue;
+		if (r[i]->bar != bar)
+			base = bar_get(d->f, bar = r[i]->bar);
+		r[i]->base = base + r[i]->off;
+	}
 }
 
 static const char *type_name(u8 type)
@@ -108,6 +114,10 @@ static void add(struct func *f)
 	d->f = f;
 	d->type = f->device >= 0x1040 ? f->device - 0x1040 : cfg_r16(f, PCI_SUBSYSTEM);
 	sprint(d->name, sizeof(d->name), "%s %02x:%x", type_name(d->type), f->slot, f->fn);
+	locate(d, &d->common, CFG_COMMON);
+	locate(d, &d->notify, CFG_NOTIFY);
+	locate(d, &d->isr, CFG_ISR);
+	locate(d, &d->config, CFG_DEVICE);
 	vd_locate(d);
 	d->modern = d->common.cap && d->notify.cap && d->isr.cap;
 	d->pcicfg = vcap_next(d, CFG_PCI, 0);
@@ -132,20 +142,17 @@ void virtio_init(void)
 			add(&funcs[i]);
 }
 
-void virtio_restore_all(void)
+void virtio_restore(struct vdev *d)
 {
-	for (u32 i = 0; i < vdev_count; i++) {
-		struct vdev *d = &vdevs[i];
-
-		func_restore(d->f);
-		d->msix = false;
-		d->features = 0;
-		if (!d->modern)
-			continue;
-		must(vd_reset(d), "%s does not come back from a reset", d->name);
-		reg_w16(&d->common, C_QUEUE_SELECT, 0);
-		reg_r8(&d->isr, 0);
-	}
+	func_restore(d->f);
+	d->msix = false;
+	d->features = 0;
+	if (!d->modern)
+		return;
+	vd_locate(d);
+	must(vd_reset(d), "it does not come back from a reset");
+	reg_w16(&d->common, C_QUEUE_SELECT, 0);
+	reg_r8(&d->isr, 0);
 }
 
 void virtio_works(struct vdev *d)

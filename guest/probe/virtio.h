@@ -110,7 +110,7 @@ extern struct vdev vdevs[MAX_VDEVS];
 extern u32 vdev_count;
 
 void virtio_init(void);
-void virtio_restore_all(void);
+void virtio_restore(struct vdev *d); /* its function's registers as found, the device reset */
 void virtio_works(struct vdev *d); /* a request goes through, or the check fails */
 /* The first capability of that structure type after `from`, 0 without. */
 u8 vcap_next(struct vdev *d, u8 type, u8 from);
