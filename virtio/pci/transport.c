@@ -459,14 +459,17 @@ struct virtio_pci *virtio_pci_open(struct pci_host *host, struct vport *port, st
 
 void virtio_pci_close(struct virtio_pci *vp)
 {
+	unsigned nqueues;
+
 	if (!vp)
 		return;
+	nqueues = vp->port->nqueues;
 	if (vp->func.host)
 		vp_reset(vp);
 	pci_func_remove(&vp->func);
 	msix_close(&vp->func);
-	vp->port->ops->close(vp->port);
-	for (unsigned n = 0; vp->queue && n < vp->port->nqueues; n++)
+	vp->port->ops->close(vp->port); /* before the eventfds it may still be watching */
+	for (unsigned n = 0; vp->queue && n < nqueues; n++)
 		if (vp->queue[n].kick_fd >= 0)
 			close(vp->queue[n].kick_fd);
 	free(vp->queue);
