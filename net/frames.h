@@ -13,7 +13,7 @@
 
 /* What passt takes and gives at most; a longer length is a broken peer. */
 #define FRAMES_MAX 65535
-#define FRAMES_BUF (128 * 1024)
+#define FRAMES_BUF ((size_t)128 << 10)
 
 struct frames {
 	int fd; /* a non-blocking stream socket; not owned */

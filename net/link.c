@@ -23,9 +23,9 @@ static int if_ioctl(unsigned long request, const char *ifname, struct ifreq *ifr
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int err = 0;
 
+	memset(ifr, 0, sizeof(*ifr));
 	if (fd < 0)
 		return -errno;
-	memset(ifr, 0, sizeof(*ifr));
 	snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s", ifname);
 	if (ioctl(fd, request, ifr))
 		err = -errno;
@@ -128,7 +128,7 @@ static bool has_address(const char *ifname, const struct address *want)
 	for (ifa = all; ifa && !found; ifa = ifa->ifa_next) {
 		const void *bytes;
 
-		if (strcmp(ifa->ifa_name, ifname) || !ifa->ifa_addr ||
+		if (strcmp(ifa->ifa_name, ifname) != 0 || !ifa->ifa_addr ||
 		    ifa->ifa_addr->sa_family != want->family)
 			continue;
 		if (want->family == AF_INET)
@@ -166,23 +166,21 @@ static int netlink_ask(struct nlmsghdr *nh)
 		uint8_t more[1024];
 	} answer;
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	int err = 0;
 	ssize_t n;
+	int err;
 
 	if (fd < 0)
 		return -errno;
-	if (send(fd, nh, nh->nlmsg_len, 0) < 0)
-		err = -errno;
-	if (!err) {
+	n = send(fd, nh, nh->nlmsg_len, 0);
+	if (n >= 0)
 		n = recv(fd, &answer, sizeof(answer), 0);
-		if (n < 0)
-			err = -errno;
-		else if ((size_t)n < sizeof(answer.nh) + sizeof(answer.e) ||
-			 answer.nh.nlmsg_type != NLMSG_ERROR)
-			err = -EPROTO;
-		else
-			err = answer.e.error;
-	}
+	if (n < 0)
+		err = -errno;
+	else if ((size_t)n < sizeof(answer.nh) + sizeof(answer.e) ||
+		 answer.nh.nlmsg_type != NLMSG_ERROR)
+		err = -EPROTO;
+	else
+		err = answer.e.error;
 	close(fd);
 	return err;
 }

@@ -167,7 +167,7 @@ static ssize_t passt_recv(struct netif *nif, unsigned queue, const struct iovec 
 	struct passt *p = to_passt(nif);
 	const uint8_t *frame;
 	ssize_t len = p->dead ? 0 : frames_next(&p->frames, &frame);
-	size_t left, part;
+	size_t left;
 
 	(void)queue;
 	if (len < 0) {
@@ -180,7 +180,7 @@ static ssize_t passt_recv(struct netif *nif, unsigned queue, const struct iovec 
 	memcpy(iov[0].iov_base, &hdr, NETIF_HDR);
 	left = (size_t)len;
 	for (int i = 1; i < n && left; i++) {
-		part = left < iov[i].iov_len ? left : iov[i].iov_len;
+		size_t part = left < iov[i].iov_len ? left : iov[i].iov_len;
 		memcpy(iov[i].iov_base, frame, part);
 		frame += part;
 		left -= part;
@@ -347,6 +347,7 @@ out:
 
 struct netif *passt_open(const char *name, const struct netif_conf *conf)
 {
+	static const uint8_t some_mac[6] = { 0x02, 0, 0, 0, 0, 1 };
 	struct passt_args args = { 0 };
 	struct passt *p = calloc(1, sizeof(*p));
 	int err;
@@ -359,7 +360,7 @@ struct netif *passt_open(const char *name, const struct netif_conf *conf)
 	p->nif.ops = &passt_ops;
 	p->nif.info = (struct netif_info){ .mtu = PASST_MTU, .queues = 1 };
 	p->fd = p->err_fd = -1;
-	memcpy(p->mac, conf->mac ? conf->mac : (const uint8_t *)"\x02\0\0\0\0\1", 6);
+	memcpy(p->mac, conf->mac ? conf->mac : some_mac, 6);
 	err = passt_args(name, conf, &args);
 	if (err)
 		goto out;

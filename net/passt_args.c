@@ -76,7 +76,7 @@ static bool parse_publish(const char *text, bool *udp, char *spec, size_t size)
 	unsigned host_port, guest_port;
 
 	*udp = slash && !strcmp(slash, "/udp");
-	if (!guest || (slash && !*udp && strcmp(slash, "/tcp")))
+	if (!guest || (slash && !*udp && strcmp(slash, "/tcp") != 0))
 		return false;
 	if (host && !parse_ip(text, (size_t)(host - text), ip))
 		return false;

@@ -124,7 +124,8 @@ static void deliver(struct net_rx *rx, size_t len, size_t direct)
 		pos += take;
 	}
 	rx->n_window -= n;
-	memmove(rx->window, rx->window + n, rx->n_window * sizeof(*rx->window));
+	for (unsigned i = 0; i < rx->n_window; i++)
+		rx->window[i] = rx->window[i + n];
 	rx->net->stat.rx++;
 }
 
@@ -299,7 +300,7 @@ void net_rx_run(struct net_rx *rx)
 
 int net_rx_start(struct net_rx *rx, unsigned entries)
 {
-	rx->window = calloc(entries, sizeof(*rx->window));
+	rx->window = calloc(entries, sizeof(void *));
 	if (!rx->window)
 		return -ENOMEM;
 	rx->cap_window = entries;
