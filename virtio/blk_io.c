@@ -187,14 +187,9 @@ static enum blk_status transfer(struct blk_req *req, bool in, uint64_t sector)
 /* The ranges of a request one after the other; they have all been checked before the first. */
 static enum blk_status next_range(struct blk_req *req)
 {
+	const struct blk_range *r = &req->range[req->range_at++];
 	enum disk_op op = req->io.op;
-	struct blk_range *r;
 
-	do {
-		if (req->range_at == req->range_n)
-			return BLK_S_OK;
-		r = &req->range[req->range_at++];
-	} while (!r->sectors);
 	if (op != DISK_DISCARD)
 		op = r->flags & BLK_RANGE_UNMAP ? DISK_ZERO_UNMAP : DISK_ZERO;
 	return submit(req, op, r->sector * SECTOR, (uint64_t)r->sectors * SECTOR);

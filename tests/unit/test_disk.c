@@ -4,6 +4,7 @@
  *
  * libaio's calls and fdatasync are wrapped below, so that the kernel's rarer answers can be had.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libaio.h>
@@ -31,6 +32,9 @@ static struct {
 	int error;		       /* an errno for everything */
 	bool one_by_one, cut, no_ring; /* take one a call; transfer one iovec only; unknown ring */
 	int getevents;
+	uint32_t align; /* of a pread */
+	bool no_fallocate, no_thread;
+	int sync_error;
 } fake;
 
 static int fdatasyncs;
@@ -78,9 +82,41 @@ int io_getevents(io_context_t ctx, long min, long n, struct io_event *ev, struct
 	return r < 0 ? -errno : (int)r;
 }
 
+ssize_t pread(int fd, void *buf, size_t len, off_t off)
+{
+	if (fake.align && ((uintptr_t)buf | len | (size_t)off) % fake.align) {
+		errno = EINVAL;
+		return -1;
+	}
+	return syscall(SYS_pread64, fd, buf, len, off);
+}
+
+int fallocate(int fd, int mode, off_t off, off_t len)
+{
+	if (fake.no_fallocate) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return (int)syscall(SYS_fallocate, fd, mode, off, len);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+	if (fake.no_thread)
+		return EAGAIN;
+	real = dlsym(RTLD_NEXT, "pthread_create");
+	return real(thread, attr, fn, arg);
+}
+
 int fdatasync(int fd)
 {
 	fdatasyncs++;
+	if (fake.sync_error) {
+		errno = fake.sync_error;
+		return -1;
+	}
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
@@ -450,12 +486,29 @@ static void test_direct_fallback(void)
 	ok(said_lines == 1 && strstr(said, "O_DIRECT"), "... and says so in one line");
 	disk_close(disk);
 
+	path = file(dir, "tail", 65536);
+	disk = try_open(path, false, true);
+	if (!disk_info(disk)->direct) {
+		skip("no O_DIRECT in /tmp", "its alignment");
+		disk_close(disk);
+		return;
+	}
+	disk_close(disk);
+	fake.align = 4096;
+	disk = try_open(path, false, true);
+	ok(disk_info(disk)->direct && disk_info(disk)->align == 4096 &&
+	   disk_info(disk)->phys_block == 4096, "the alignment is found by trying");
+	is(disk_info(disk)->block_size, 512, "... and doesn't change the logical block");
+	disk_close(disk);
 	listen_in();
 	path = file(dir, "tail", 65536 + 512);
 	disk = try_open(path, false, true);
+	fake_none();
 	listen_out();
-	ok(disk && (!disk_info(disk)->direct || !(disk_info(disk)->size % disk_info(disk)->align)),
-	   "a size that O_DIRECT can't reach the end of is not used with it");
+	ok(disk && !disk_info(disk)->direct && disk_info(disk)->align == 1 &&
+	   !(fcntl(disk->fd, F_GETFL) & O_DIRECT),
+	   "a size whose end O_DIRECT can't reach: goes on without");
+	ok(said_lines == 1 && strstr(said, "truncate -s %4096"), "... and says so in one line");
 	disk_close(disk);
 }
 
@@ -504,7 +557,9 @@ static void test_submit(void)
 	struct disk_queue *q = disk_queue_open(disk, loop, 8);
 	struct iovec iov = { (uint8_t[512]){ 0 }, 512 };
 	struct disk_io io[9];
-	int res[9], before;
+	int res[9], before, around = 0;
+	uint8_t buf[512];
+	uint64_t start;
 
 	fake_none();
 	many(q, path, "plain");
@@ -516,13 +571,20 @@ static void test_submit(void)
 	is(fake.calls, 16, "in sixteen calls");
 	fake_none();
 	fake.eagain = 3;
+	start = loop_now();
 	many(q, path, "io_submit is out of requests");
-	is(fake.calls, 5, "asked again by a timer, not at once");
+	is(fake.calls, 5, "asked again each time");
+	ok(loop_now() - start > 5000000, "by a timer, not at once");
 	fake_none();
 	fake.cut = true;
 	many(q, path, "short transfers");
 
 	fake_none();
+	for (unsigned i = 0; i < 1000; i++)
+		around += !run_rw(q, DISK_READ, i % 64 * 512, buf, 512) &&
+			  file_has(path, i % 64 * 512, buf, 512);
+	is(around, 1000, "around the completion ring a few times");
+
 	pending = 8;
 	for (unsigned i = 0; i < 9; i++) {
 		io[i] = (struct disk_io){ .op = DISK_READ, .len = 512, .iov = &iov, .n_iov = 1,
@@ -693,6 +755,60 @@ static void test_drain(void)
 	disk_close(disk);
 }
 
+/* A file system without holes: nothing is offered, and what is asked for all the same is done. */
+static void test_no_holes(void)
+{
+	const char *path = file(dir, "solid", SIZE);
+	struct disk_queue *q;
+	struct disk *disk;
+	uint8_t *buf = malloc(SIZE);
+
+	fake_none();
+	fake.no_fallocate = true;
+	disk = try_open(path, false, false);
+	q = disk_queue_open(disk, loop, 8);
+	ok(!disk_info(disk)->discard && !disk_info(disk)->write_zeroes, "no holes, no discard");
+	fill(buf, SIZE, 5);
+	is(run_rw(q, DISK_WRITE, 0, buf, SIZE), 0, "fill it");
+	is(run_range(q, DISK_ZERO, 512, 1 << 20, false), 0, "zero");
+	is(run_range(q, DISK_ZERO_UNMAP, 2 << 20, 512, false), 0, "zero, unmap");
+	memset(buf + 512, 0, 1 << 20);
+	memset(buf + (2 << 20), 0, 512);
+	ok(file_has(path, 0, buf, SIZE), "by writing zeroes");
+	is(run_range(q, DISK_DISCARD, 0, 4096, false), -EOPNOTSUPP, "discard can't");
+	ok(file_has(path, 0, buf, SIZE), "and doesn't");
+	fake_none();
+	disk_queue_close(q);
+	disk_close(disk);
+	free(buf);
+}
+
+static void test_no_thread(void)
+{
+	const char *path = file(dir, "alone", 65536);
+	struct disk *disk = try_open(path, false, false);
+	struct disk_queue *q = disk_queue_open(disk, loop, 8);
+	uint8_t buf[4096];
+
+	fake_none();
+	fake.no_thread = true;
+	fill(buf, 4096, 8);
+	is(run_rw(q, DISK_WRITE, 0, buf, 4096), 0, "a write");
+	listen_in();
+	is(run_range(q, DISK_ZERO, 0, 4096, false), 0, "no thread can be had: zeroes all the same");
+	listen_out();
+	ok(said_lines == 1 && strstr(said, "thread"), "... and says so");
+	ok(file_zero(path, 0, 4096), "... and they are there");
+	fake.sync_error = EIO;
+	fake.refuse_op = IO_CMD_FDSYNC;
+	listen_in();
+	is(run_range(q, DISK_FLUSH, 0, 0, false), -EIO, "a sync that fails is an error");
+	listen_out();
+	fake_none();
+	disk_queue_close(q);
+	disk_close(disk);
+}
+
 /* --- a block device -------------------------------------------------------------------------- */
 
 static int loop_device(const char *path, char *dev)
@@ -797,6 +913,8 @@ int main(void)
 	test_errors();
 	test_many_iovecs();
 	test_drain();
+	test_no_holes();
+	test_no_thread();
 	test_device();
 	loop_close(loop);
 	snprintf(cmd, sizeof(cmd), "rm -rf %s %s", dir, shm);
