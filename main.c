@@ -10,6 +10,7 @@
 #include "cmd/cmd.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
+#include "lkvm/term.h"
 
 int main(int argc, char **argv)
 {
@@ -17,6 +18,7 @@ int main(int argc, char **argv)
 	const struct cmd *cmd;
 	int status;
 
+	term_hold_std();
 	if (!name) {
 		log_err(NULL, "which command? `lkvm help` lists them; `lkvm run -k KERNEL` boots one");
 		return STATUS_FAILED;
