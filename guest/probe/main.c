@@ -9,7 +9,7 @@
 static const struct suite *const suites[] = {
 	&suite_acpi,   &suite_pci, &suite_vcap,	   &suite_common, &suite_msix, &suite_intx,
 	&suite_ring,   &suite_blk, &suite_net, &suite_console, &suite_packed, &suite_reset,
-	&suite_hostile,
+	&suite_legacy, &suite_hostile,
 };
 
 void main(u32 how, u64 info);

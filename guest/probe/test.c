@@ -152,9 +152,11 @@ static int run_each(const struct test *t)
 
 	if (t->on == ONCE)
 		return run_on(t, NULL);
-	sprint(reason, sizeof(reason), "no such device");
+	sprint(reason, sizeof(reason), t->flags & LEGACY ? "no legacy device" : "no such device");
 	for (u32 i = 0; i < vdev_count; i++) {
 		if (t->on != ANY && vdevs[i].type != t->on)
+			continue;
+		if (t->flags & LEGACY ? !vdevs[i].legacy : t->on != ANY && !vdevs[i].modern)
 			continue;
 		v = run_on(t, &vdevs[i]);
 		if (v == FAIL || verdict == SKIP)

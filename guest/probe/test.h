@@ -25,6 +25,7 @@ enum test_on {
 };
 
 #define HOSTILE 1 /* afterwards the device must do its work again */
+#define LEGACY	2 /* for devices with a legacy face; all others of a type need a modern one */
 
 struct test {
 	const char *ids;  /* "BLK-30" or "PCI-RESET-01,PCI-RESET-02": requirements, or names of our own */
@@ -41,7 +42,7 @@ struct suite {
 };
 
 extern const struct suite suite_acpi, suite_pci, suite_vcap, suite_common, suite_msix, suite_intx,
-	suite_ring, suite_blk, suite_net, suite_console, suite_packed, suite_reset, suite_hostile;
+	suite_ring, suite_blk, suite_net, suite_console, suite_packed, suite_reset, suite_legacy, suite_hostile;
 
 void test_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), noreturn));

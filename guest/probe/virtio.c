@@ -147,11 +147,15 @@ void virtio_restore(struct vdev *d)
 	func_restore(d->f);
 	d->msix = false;
 	d->features = 0;
+	d->old = false;
+	if (d->legacy)
+		lg_status(d, 0);
 	if (!d->modern)
 		return;
 	vd_locate(d);
-	must(vd_reset(d), "it does not come back from a reset");
+	/* The reset comes last: a transitional device may hold on to the face that was used since. */
 	reg_w16(&d->common, C_QUEUE_SELECT, 0);
+	must(vd_reset(d), "it does not come back from a reset");
 	reg_r8(&d->isr, 0);
 }
 
@@ -174,7 +178,7 @@ void virtio_works(struct vdev *d)
 
 u8 vd_status(struct vdev *d)
 {
-	return reg_r8(&d->common, C_STATUS);
+	return d->old ? reg_r8(&d->io, L_STATUS) : reg_r8(&d->common, C_STATUS);
 }
 
 void vd_set_status(struct vdev *d, u8 s)

@@ -103,6 +103,7 @@ struct vdev {
 	u32 num_queues;
 	u64 features; /* what vd_begin() had accepted */
 	bool msix;    /* vq_new() gives queue n vector n + 1 */
+	bool old;     /* driven by the legacy registers, since lg_begin() */
 };
 
 #define MAX_VDEVS 16
@@ -130,6 +131,17 @@ void vd_msix(struct vdev *d); /* before vd_begin(): MSI-X on, config vector 0, q
 void vd_msix_config(struct vdev *d); /* after a reset: map the config vector again */
 u16 vd_vector(struct vdev *d, u16 queue);   /* the entry that vq_new() maps a queue to */
 void vd_select(struct vdev *d, u16 queue);
+
+/*
+ * The legacy face: lg_begin() resets, says 1 and 3 and accepts `want` of what is offered there;
+ * lg_queue() gives the device a ring of the size it wants; the vq_* functions do the rest.
+ */
+struct vq;
+u32 lg_begin(struct vdev *d, u32 want);
+struct vq *lg_queue(struct vdev *d, u16 index);
+void lg_go(struct vdev *d);
+void lg_status(struct vdev *d, u8 status);
+u16 lg_config(struct vdev *d); /* the port of the first configuration byte, MSI-X or not */
 
 /* Rings. */
 #define D_NEXT	   1

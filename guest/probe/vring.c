@@ -168,7 +168,9 @@ void vq_kick(struct vq *q)
 	u32 data = q->index;
 
 	mb();
-	if (q->d->features & F_NOTIFICATION_DATA) {
+	if (q->d->old) {
+		outw(q->doorbell, data);
+	} else if (q->d->features & F_NOTIFICATION_DATA) {
 		if (q->packed)
 			data |= (u32)q->next << 16 | (u32)q->wrap << 31;
 		else
