@@ -66,7 +66,7 @@ struct vport {
 	uint64_t features;	/* offered; bits >= 64 never are */
 	uint64_t legacy_features; /* offered on the legacy interface (bits 0-31) */
 	unsigned config_len;
-	const struct vport_field *fields; /* ends with len 0 */
+	const struct vport_field *fields; /* in ascending order of off; ends with len 0 */
 	/* Set by the transport, all but legacy before the machine runs. */
 	void (*changed)(void *opaque); /* configuration changed: notify the driver */
 	void (*failed)(void *opaque);  /* only a reset helps: DEVICE_NEEDS_RESET */

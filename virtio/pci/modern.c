@@ -294,6 +294,8 @@ static uint64_t modern_read(void *opaque, uint64_t off, unsigned len)
 		return vp_regs_read(vp, VP_MODERN, isr, 1, off - VP_ISR_OFF, len);
 	case VP_DEVICE_OFF:
 		return device_read(vp, (unsigned)off - VP_DEVICE_OFF, len);
+	case VP_BLOCKS_OFF:
+		return vp_blocks_read(vp, (unsigned)off - VP_BLOCKS_OFF, len);
 	}
 	return ~0ULL;
 }
@@ -314,8 +316,10 @@ static void modern_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
 	case VP_DEVICE_OFF:
 		device_write(vp, (unsigned)off - VP_DEVICE_OFF, len, val);
 		return;
-	case VP_ISR_OFF:
 	case VP_BLOCKS_OFF:
+		vp_blocks_write(vp, (unsigned)off - VP_BLOCKS_OFF, len, val);
+		return;
+	case VP_ISR_OFF:
 		return;
 	}
 	if (vp_claim(vp, VP_MODERN))
@@ -327,6 +331,7 @@ static const struct bus_ops modern_ops = { modern_read, modern_write };
 int vp_modern_init(struct virtio_pci *vp)
 {
 	uint64_t need = VP_NOTIFY_OFF + VP_NOTIFY_STEP * (uint64_t)vp->port->nqueues, size = 0x1000;
+	int err;
 
 	while (size < need)
 		size *= 2;
@@ -334,5 +339,6 @@ int vp_modern_init(struct virtio_pci *vp)
 	pci_func_bar(&vp->func, VP_BAR_MODERN, PCI_BAR_MEM64, size, &modern_ops, vp);
 	for (unsigned n = 0; n < vp->port->nqueues; n++)
 		pci_func_doorbell(&vp->func, VP_BAR_MODERN, &vp->queue[n].doorbell);
-	return vp_caps_init(vp);
+	err = vp_caps_init(vp);
+	return err ? err : vp_blocks_init(vp);
 }

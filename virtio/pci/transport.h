@@ -24,6 +24,8 @@
 
 #define VIRTIO_PCI_VENDOR 0x1af4
 #define VIRTIO_NO_VECTOR 0xffff
+/* Whose vendor data the feature blocks are. We have no vendor id; this one is nobody's: "LK". */
+#define VP_BLOCKS_VENDOR 0x4b4c
 
 enum { /* device_status, 2.1 */
 	VIRTIO_S_ACKNOWLEDGE = 1,
@@ -71,6 +73,7 @@ struct virtio_pci {
 	bool started;		    /* the port was: it is live, and bus master was on */
 	bool halted;		    /* bus master went off after that: no queue runs until reset */
 	unsigned window;	    /* of the PCI configuration access capability; 0: none */
+	unsigned blocks_len;	    /* of the feature blocks; 0: none */
 
 	/*
 	 * The device's thread raises interrupts while a vCPU reads or resets: interrupt status, its
@@ -149,6 +152,10 @@ int vp_modern_init(struct virtio_pci *vp);    /* modern.c: 0 or -errno, logged *
 int vp_caps_init(struct virtio_pci *vp);
 void vp_window_read(void *opaque, unsigned off, unsigned len);
 void vp_window_write(struct virtio_pci *vp, unsigned off, unsigned len);
+
+int vp_blocks_init(struct virtio_pci *vp); /* blocks.c: 0 or -errno, logged */
+uint64_t vp_blocks_read(struct virtio_pci *vp, unsigned off, unsigned len);
+void vp_blocks_write(struct virtio_pci *vp, unsigned off, unsigned len, uint64_t val);
 
 /* Where the structures lie in VP_BAR_MODERN: a page each, so that a guest can map them apart. */
 enum {
