@@ -2,10 +2,6 @@
 /*
  * term: stdin and stdout as a channel.
  *
- * stdin and stdout are open file descriptions that the shell and other programs share, so O_NONBLOCK
- * is never set on them. A pipe or terminal is opened once more through /proc/self/fd, which gives a
- * description of our own; where that can't be had, poll(2) comes before each small write.
- *
  * Output is collected: what comes within a millisecond of the last write waits for the next, so that
  * a guest that prints byte by byte costs about a thousand writes a second at most.
  *
@@ -13,7 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,12 +16,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/chan_outside.h"
 #include "base/conlog.h"
+#include "base/outlet.h"
 #include "base/tty.h"
 #include "lkvm/log.h"
 #include "lkvm/term.h"
@@ -35,14 +29,6 @@
 #define FOREGROUND_NS 1000000000ULL /* between two looks whether we may read the terminal */
 #define CLOSE_NS      1000000000ULL /* for the last output */
 #define ESCAPE	      0x01	    /* Ctrl-a */
-
-enum out_kind {
-	OUT_GONE,   /* closed or broken: output is swallowed */
-	OUT_FILE,   /* always ready: regular files, /dev/null */
-	OUT_OWN,    /* a non-blocking description of our own */
-	OUT_SOCKET, /* non-blocking call by call */
-	OUT_SHARED, /* poll, then little enough not to block */
-};
 
 struct term {
 	struct loop *loop;
@@ -57,8 +43,8 @@ struct term {
 	bool in_escape; /* Ctrl-a was the last key */
 	struct loop_timer foreground;
 
-	struct loop_fd out;
-	enum out_kind out_kind;
+	struct outlet outlet;
+	struct loop_fd out; /* added while stdout is full */
 	size_t logged;	/* of what is pending, how much the log has */
 	uint64_t wrote; /* when stdout was last written to */
 	struct loop_timer linger;
@@ -71,51 +57,7 @@ void term_hold_std(void)
 			return; /* the lowest number that is free is this one */
 }
 
-/* A description of our own of what fd is, non-blocking, or -1. */
-static int own_description(int fd, int mode)
-{
-	char path[32];
-	struct stat st;
-	int pty;
-
-	if (fstat(fd, &st) < 0)
-		return -1;
-	/* Opening the master side of a pty would make another pty. */
-	if (!S_ISFIFO(st.st_mode) && (!isatty(fd) || !ioctl(fd, TIOCGPTN, &pty)))
-		return -1;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
 /* --- output --------------------------------------------------------------------------------- */
-
-/* Bytes taken, or -errno; doesn't block, except as regular files do. */
-static ssize_t out_write(struct term *t, struct iovec iov[2])
-{
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
-	struct pollfd p = { .fd = t->out.fd, .events = POLLOUT };
-	ssize_t n;
-
-	switch (t->out_kind) {
-	case OUT_FILE:
-	case OUT_OWN:
-		n = writev(t->out.fd, iov, 2);
-		break;
-	case OUT_SOCKET:
-		n = sendmsg(t->out.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-		break;
-	case OUT_SHARED:
-		/* A pipe that is ready has a whole page of room, at least. */
-		if (poll(&p, 1, 0) < 1)
-			return -EAGAIN;
-		n = write(t->out.fd, iov[0].iov_base,
-			  iov[0].iov_len < PIPE_BUF ? iov[0].iov_len : PIPE_BUF);
-		break;
-	default:
-		return (ssize_t)(iov[0].iov_len + iov[1].iov_len);
-	}
-	return n < 0 ? -errno : n;
-}
 
 static void out_advance(struct iovec iov[2], size_t n)
 {
@@ -151,7 +93,7 @@ static void out_broke(struct term *t, int e)
 	if (e != -EPIPE)
 		log_err(NULL, "cannot write to stdout: %s; the guest's output is dropped from here on",
 			strerror(-e));
-	t->out_kind = OUT_GONE;
+	t->outlet.kind = OUTLET_GONE;
 	loop_del(t->loop, &t->out);
 }
 
@@ -169,7 +111,7 @@ static void out_flush(struct term *t)
 
 	out_log(t, iov, total);
 	while (done < total) {
-		ssize_t n = out_write(t, iov);
+		ssize_t n = outlet_write(&t->outlet, iov);
 
 		if (n == -EINTR)
 			continue;
@@ -228,23 +170,8 @@ static void out_woken(struct term *t)
 
 static void out_open(struct term *t)
 {
-	struct stat st = { 0 };
-	int e;
-
-	t->out = (struct loop_fd){ .fd = STDOUT_FILENO, .ready = out_ready, .opaque = t };
-	fstat(STDOUT_FILENO, &st);
-	e = loop_add(t->loop, &t->out, EPOLLOUT);
-	loop_del(t->loop, &t->out);
-	if (e == -EPERM) {
-		t->out_kind = OUT_FILE;
-	} else if (S_ISSOCK(st.st_mode)) {
-		t->out_kind = OUT_SOCKET;
-	} else {
-		int fd = own_description(STDOUT_FILENO, O_WRONLY);
-
-		t->out_kind = fd < 0 ? OUT_SHARED : OUT_OWN;
-		t->out.fd = fd < 0 ? STDOUT_FILENO : fd;
-	}
+	outlet_open(&t->outlet, t->loop, STDOUT_FILENO);
+	t->out = (struct loop_fd){ .fd = t->outlet.fd, .ready = out_ready, .opaque = t };
 }
 
 /* The last words: everything that stdout takes within a second. */
@@ -263,8 +190,7 @@ static void out_close(struct term *t)
 	if (left)
 		log_warn(NULL, "stdout is stuck: the last %zu bytes of the guest's output are lost", left);
 	loop_del(t->loop, &t->out);
-	if (t->out.fd != STDOUT_FILENO)
-		close(t->out.fd);
+	outlet_close(&t->outlet);
 }
 
 /* --- input ---------------------------------------------------------------------------------- */
@@ -402,7 +328,7 @@ static void in_open(struct term *t)
 	loop_del(t->loop, &t->in);
 	if (t->in_file)
 		return; /* read once the loop runs; see the wake in term_open */
-	fd = own_description(STDIN_FILENO, O_RDONLY);
+	fd = outlet_reopen(STDIN_FILENO, O_RDONLY);
 	if (fd >= 0)
 		t->in.fd = fd;
 }

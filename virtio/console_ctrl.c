@@ -63,6 +63,7 @@ static bool ctrl_write(struct port *port, unsigned event, struct vwriter *in)
 	if (name)
 		vwrite(in, port->name, name);
 	if (event == RESIZE) {
+		/* Columns first; Linux had it backwards until 6.15 (and its stable branches). */
 		chan_size(port->chan, &size[0], &size[1]);
 		size[0] = htole16(size[0]);
 		size[1] = htole16(size[1]);

@@ -116,6 +116,8 @@ static void guest_echo(void)
 	close_all();
 }
 
+#define SHELLS_OWN 7
+
 /* --- the shell in between -------------------------------------------------------------------- */
 
 struct kid {
@@ -151,6 +153,7 @@ static void shell(int slave, int ctl, void (*fn)(void), bool background)
 		_exit(1);
 	for (;;) {
 		struct pollfd p = { .fd = ctl, .events = POLLIN };
+		struct termios mode;
 
 		if (waitpid(pid, &status, WUNTRACED | WNOHANG) == pid) {
 			tcsetpgrp(slave, getpid());
@@ -165,6 +168,12 @@ static void shell(int slave, int ctl, void (*fn)(void), bool background)
 			tcsetpgrp(slave, pid);
 		if (word == 'f' || word == 'b')
 			kill(pid, SIGCONT);
+		if (word == 's') { /* takes the terminal away, and sets it up to its own taste */
+			tcsetpgrp(slave, getpid());
+			tcgetattr(slave, &mode);
+			mode.c_cc[VINTR] = SHELLS_OWN;
+			tcsetattr(slave, TCSANOW, &mode);
+		}
 	}
 }
 
@@ -329,6 +338,31 @@ static void test_background(void)
 	finish(&k);
 }
 
+static cc_t interrupt_key(struct kid *k)
+{
+	struct termios t;
+
+	return tcgetattr(k->master, &t) ? 0 : t.c_cc[VINTR];
+}
+
+/* In the background the terminal is somebody else's: it is not for us to restore. */
+static void test_taken_away(void)
+{
+	struct kid k = start(guest_echo, false);
+	int status;
+
+	ok(hear(k.master, "ready") && becomes(&k, true), "raw, in the foreground");
+	if (write(k.ctl, "s", 1) < 0)
+		exit(2);
+	for (unsigned i = 0; i < 500 && interrupt_key(&k) != SHELLS_OWN; i++)
+		usleep(10000);
+	kill(k.pid, SIGTERM);
+	status = report(&k);
+	ok(status >= 0 && WIFSIGNALED(status), "ended when the terminal had been taken away");
+	is(interrupt_key(&k), SHELLS_OWN, "it leaves the terminal as it is");
+	finish(&k);
+}
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -490,6 +524,92 @@ static bool take_all(int fd)
 	if (at != MANY || wrong)
 		printf("# %u bytes, %u wrong\n", at, wrong);
 	return at == MANY && !wrong;
+}
+
+/* Without /proc there is no description of our own: poll and small writes. */
+static void guest_push_bare(void)
+{
+	if (chroot(dir) < 0)
+		exit(4);
+	guest_push();
+	_exit(0); /* the leak checker needs /proc */
+}
+
+static void tick(void *opaque)
+{
+	(void)opaque;
+	dprintf(2, "tick\n");
+	loop_quit(loop);
+}
+
+static void guest_tick(void)
+{
+	open_all(NULL);
+	chan_attach(chan, &(struct chan_user){ .writable = push });
+	push(NULL);
+	pusher.fire = tick;
+	loop_timer_set(loop, &pusher, 200000000);
+	loop_run(loop);
+	_exit(0);
+}
+
+static void guest_tick_bare(void)
+{
+	if (chroot(dir) < 0)
+		exit(4);
+	guest_tick();
+}
+
+/* A stdout that is full holds up the guest's output, and nothing else on the loop. */
+static void test_never_blocks(void)
+{
+	static const char *const names[] = { "pipe", "pipe without /proc", "socket", "terminal" };
+	int null = open("/dev/null", O_RDWR);
+
+	for (unsigned i = 0; i < 4; i++) {
+		int p[2], err[2];
+		pid_t pid;
+
+		if (i == 1 && geteuid() != 0) {
+			skip("chroot needs root", "a full %s doesn't stop the loop", names[i]);
+			continue;
+		}
+		if ((i == 2 ? socketpair(AF_UNIX, SOCK_STREAM, 0, p) :
+		     i == 3 ? openpty(&p[0], &p[1], NULL, NULL, NULL) :
+			      pipe(p)) < 0 ||
+		    pipe(err) < 0)
+			exit(2);
+		fcntl(p[1], F_SETPIPE_SZ, 4096); /* less than the channel holds */
+		pid = run(i == 1 ? guest_tick_bare : guest_tick, null, p[1], err[1]);
+		close(p[1]);
+		close(err[1]);
+		ok(hear(err[0], "tick"), "a full %s doesn't stop the loop", names[i]);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		close(p[0]);
+		close(err[0]);
+	}
+	close(null);
+}
+
+static void test_no_proc(void)
+{
+	int p[2], null = open("/dev/null", O_RDWR);
+	pid_t pid;
+
+	if (geteuid() != 0) {
+		skip("chroot needs root", "a full pipe without /proc");
+		close(null);
+		return;
+	}
+	if (pipe(p) < 0)
+		exit(2);
+	pid = run(guest_push_bare, null, p[1], -1);
+	close(p[1]);
+	ok(take_all(p[0]), "without /proc a pipe that fills up loses nothing either");
+	is(ended(pid), 0, "and ends");
+	close(p[0]);
+	close(null);
 }
 
 static void test_full_pipe(void)
@@ -767,10 +887,13 @@ static void guest_logged(void)
 	pusher.fire = quit;
 	loop_run(loop);
 	say("ond\r");
-	chan_write(chan, nul, 0);
+	chan_write(chan, nul, 0); /* nothing is nothing */
 	loop_timer_set(loop, &pusher, 50000000);
 	loop_run(loop);
-	say("\nbare\rreturn\n\n");
+	say("\nbare\r");
+	loop_timer_set(loop, &pusher, 20000000);
+	loop_run(loop);
+	say("return\n\n");
 	chan_write(chan, nul, 4);
 	for (unsigned i = 0; i < 10; i++)
 		chan_write(chan, huge, sizeof(huge));
@@ -864,8 +987,11 @@ int main(void)
 	test_pty();
 	test_stop();
 	test_background();
+	test_taken_away();
 	test_crash();
 	test_full_pipe();
+	test_no_proc();
+	test_never_blocks();
 	test_stuck_pipe();
 	test_broken();
 	test_file();
