@@ -17,8 +17,7 @@ bool virtq_break(struct virtq *q, const char *fmt, ...)
 	char why[160];
 	va_list ap;
 
-	if (q->broken)
-		return false;
+	assert(!q->broken); /* pop is the only one that looks, and doesn't any more */
 	q->broken = true;
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
