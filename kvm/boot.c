@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kvm/load.h"
+#include "lkvm/hw.h"
 #include "lkvm/log.h"
 
 #define PAGE	4096ULL
@@ -58,6 +59,22 @@ static int load_initrd(const char *path, struct gmem *mem, const struct kernel *
 	return ret;
 }
 
+/*
+ * Linux takes a machine without ACPI's fixed hardware for one with EFI; where there is none it
+ * reboots by a jump to the BIOS's first instruction. What it finds there writes the reset register.
+ */
+static int load_reset_vector(struct gmem *mem)
+{
+	static const uint8_t code[] = {
+		0xba, (PORT_POWER + POWER_RESET) & 0xff, (PORT_POWER + POWER_RESET) >> 8, /* mov $,%dx */
+		0xb0, POWER_RESET_VALUE,						  /* mov $,%al */
+		0xee,									  /* out %al,%dx */
+		0xf4, 0xeb, 0xfd,							  /* hlt, for ever */
+	};
+
+	return gmem_write(mem, MAP_RESET, code, sizeof(code)) ? 0 : -EFAULT;
+}
+
 static int fill_params(const struct boot_conf *conf, struct gmem *mem, struct kernel *kernel,
 		       const struct initrd *initrd, uint64_t rsdp)
 {
@@ -90,6 +107,8 @@ int boot_load(const struct boot_conf *conf, struct gmem *mem, struct vm_entry *e
 		ret = load_initrd(conf->initrd, mem, &kernel, &initrd);
 	if (!ret)
 		ret = acpi_build(conf, mem, &rsdp);
+	if (!ret)
+		ret = load_reset_vector(mem);
 	if (ret < 0)
 		return ret;
 	ret = fill_params(conf, mem, &kernel, &initrd, rsdp);

@@ -9,7 +9,8 @@
  *	0x004000  page tables: PML4, PDPT and four directories: 4 GiB as themselves, in 2 MiB pages
  *	0x010000  command line, up to 64 KiB
  *	0x09fc00  end of usable low memory, as on a PC (reserved up to 0xa0000)
- *	0x0e0000  ACPI tables (MAP_ACPI), reserved, up to 0x100000
+ *	0x0e0000  ACPI tables (MAP_ACPI), reserved
+ *	0x0ffff0  what a processor in real mode would start with (MAP_RESET), reserved
  *	0x100000  kernels begin here or above; a bzImage where it prefers to be, often 16 MiB
  *	   ...
  *	   top    the initrd, as high as it may be, below the hole

@@ -53,7 +53,7 @@ unsigned params_map(const struct gmem *mem, const struct boot_conf *conf, struct
 
 	map[n++] = (struct map_entry){ 0, LOW_END, MAP_RAM };
 	map[n++] = (struct map_entry){ LOW_END, 0xa0000 - LOW_END, MAP_RESERVED };
-	map[n++] = (struct map_entry){ MAP_ACPI, MAP_ACPI_LEN, MAP_RESERVED };
+	map[n++] = (struct map_entry){ MAP_ACPI, KERNEL_MIN - MAP_ACPI, MAP_RESERVED };
 	map[n++] = (struct map_entry){ KERNEL_MIN, top - KERNEL_MIN, MAP_RAM };
 	/* Linux believes ACPI's word on ECAM only when nobody could take the place for RAM. */
 	if (conf->windows.ecam)

@@ -23,8 +23,9 @@
 #define MAP_LAPIC	0xfee00000ULL
 #define MAP_PCI_IO	0x1000
 #define MAP_PCI_IO_LEN	0xf000
-#define MAP_ACPI	0x000e0000ULL /* tables, up to 0x100000 */
-#define MAP_ACPI_LEN	0x20000
+#define MAP_ACPI	0x000e0000ULL /* tables, up to the reset vector */
+#define MAP_ACPI_LEN	0x1fff0
+#define MAP_RESET	0x000ffff0ULL /* where a processor in real mode starts: 16 bytes */
 
 #define PORT_COM1	0x3f8
 #define IRQ_COM1	4

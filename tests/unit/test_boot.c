@@ -164,6 +164,8 @@ static void test_bzimage(void)
 	ok(!memcmp(gmem_ptr(&mem, bp.hdr.ramdisk_image, sizeof(initrd)), initrd, sizeof(initrd)),
 	   "all of it");
 	ok(!memcmp(gmem_ptr(&mem, bp.acpi_rsdp_addr, 8), "RSD PTR ", 8), "ACPI's root is named");
+	ok(!memcmp(gmem_ptr(&mem, 0xffff0, 6), "\xba\x02\x06\xb0\x01\xee", 6),
+	   "who jumps to the BIOS resets the machine");
 
 	hdr->initrd_addr_max = PREF + 0x17ffff;
 	write_file("kernel", bz, BZ_LEN);
@@ -475,6 +477,7 @@ static void test_map(void)
 	is(type_at(map, n, 0x9fc00), MAP_RESERVED, "and not beyond");
 	is(type_at(map, n, 0xa0000), 0, "where a display would be is nothing");
 	is(type_at(map, n, MAP_ACPI), MAP_RESERVED, "the ACPI tables are reserved");
+	is(type_at(map, n, MAP_RESET), MAP_RESERVED, "so is the reset vector");
 	is(type_at(map, n, 0x100000), MAP_RAM, "memory goes on at 1 MiB");
 	is(type_at(map, n, MAP_HOLE_START - 1), MAP_RAM, "up to the hole");
 	is(type_at(map, n, MAP_HOLE_START), 0, "where PCI is");
