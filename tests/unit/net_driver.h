@@ -231,34 +231,22 @@ static void nd_close(struct nd *nd)
 	loop_close(nd->loop);
 	for (unsigned n = 0; n < ND_QUEUES; n++) {
 		close(nd->kick[n]);
-		free(nd->q[n].free_list);
-		free(nd->q[n].slots);
+		drv_close(&nd->q[n]);
 	}
 	free(nd->ram);
 }
 
 static int nd_queue(struct nd *nd, unsigned n)
 {
+	const struct virtq_conf conf = { .size = ND_SIZE, .indirect = true, .packed = nd->packed,
+					 .event_idx = nd->event_idx };
+	const struct irq call = { .fd = -1, .fn = nd_called, .opaque = nd, .n = n };
 	uint64_t base = DRV_BASE + (uint64_t)n * ND_RINGS;
 	struct drv *d = &nd->q[n];
 
-	free(d->free_list);
-	free(d->slots);
-	memset(nd_ptr(nd, base), 0, ND_RINGS);
-	*d = (struct drv){ .ram = nd->ram, .size = ND_SIZE, .avail_wrap = true, .used_wrap = true,
-			   .free = ND_SIZE };
-	d->conf = (struct virtq_conf){ .size = ND_SIZE, .desc = base, .driver = base + 16384,
-				       .device = base + 32768, .indirect = true,
-				       .packed = nd->packed, .event_idx = nd->event_idx };
-	d->desc = nd_ptr(nd, d->conf.desc);
-	d->avail = nd_ptr(nd, d->conf.driver);
-	d->used = nd_ptr(nd, d->conf.device);
-	d->free_list = calloc(ND_SIZE, sizeof(*d->free_list));
-	d->slots = calloc(65536, sizeof(*d->slots));
-	for (unsigned i = 0; i < ND_SIZE; i++)
-		d->free_list[i] = (uint16_t)i;
-	return nd->port->ops->queue_start(nd->port, n, &d->conf, nd->kick[n],
-					  (struct irq){ .fd = -1, .fn = nd_called, .opaque = nd, .n = n });
+	drv_close(d);
+	drv_open_in(d, &conf, base, nd_ptr(nd, base), ND_RINGS);
+	return nd->port->ops->queue_start(nd->port, n, &d->conf, nd->kick[n], call);
 }
 
 struct nd_turns {
