@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * feature_blocks: how a driver reads a device's feature blocks (docs/feature-blocks.md). Freestanding:
- * it needs nothing but a way to read two bytes of the region.
+ * feature_blocks: how a driver reads a device's feature blocks (docs/feature-blocks.md).
+ * Freestanding: it needs nothing but a way to read two bytes of the region.
  *
  *	struct fblk b = { 0 };
  *

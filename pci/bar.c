@@ -74,7 +74,8 @@ static bool bar_decodes(const struct pci_func *f, unsigned n, uint64_t base)
 
 /*
  * KVM asks ioeventfds before anybody else, so one over the bridge's ECAM or another fixed model
- * would swallow its writes. They are used inside the windows only; elsewhere the trap does the same.
+ * would swallow its writes. They are used inside the windows only; elsewhere the trap does the
+ * same.
  */
 static bool in_window(const struct pci_func *f, const struct pci_bar *bar)
 {
@@ -184,8 +185,9 @@ static bool place(struct pci_host *host, const struct pci_bar *bar, uint64_t *at
 }
 
 /*
- * There is no firmware, so BARs start out with addresses of their own, as firmware would leave them:
- * a guest that wants others moves them. Decoding is off; turning it on is the guest's first step.
+ * There is no firmware, so BARs start out with addresses of their own, as firmware would leave
+ * them: a guest that wants others moves them. Decoding is off; turning it on is the guest's first
+ * step.
  */
 int pci_bar_assign(struct pci_func *f)
 {

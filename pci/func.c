@@ -30,7 +30,7 @@ void pci_func_init(struct pci_func *f, const char *name, const struct pci_ids *i
 	set16(f, PCI_CLASS + 1, ids->class >> 8);
 	set16(f, PCI_SUBVENDOR, ids->subvendor);
 	set16(f, PCI_SUBDEVICE, ids->subdevice);
-	/* I/O and memory become writable with the first BAR of their kind, INTx disable with the pin. */
+	/* I/O and memory become writable with a BAR of their kind, INTx disable with the pin. */
 	f->mask[PCI_COMMAND] = PCI_CMD_MASTER;
 }
 

@@ -16,7 +16,7 @@
 #define CONF1_ENABLE (1U << 31)
 #define CONF1_BITS (CONF1_ENABLE | 0x00fffffcU) /* the others read 0 */
 
-/* Vendor Red Hat's id for a bridge that is nobody's chip, so that no guest applies a chip's quirks. */
+/* Red Hat's id for a bridge that is nobody's chip, so that no guest applies a chip's quirks. */
 static const struct pci_ids bridge_ids = {
 	.vendor = 0x1b36, .device = 0x0008, .subvendor = 0x1af4, .subdevice = 0x1100,
 	.class = 0x060000,
@@ -62,8 +62,9 @@ static void config_write(struct pci_func *f, unsigned off, unsigned len, uint64_
 /* --- mechanism #1 ---------------------------------------------------------------------------- */
 
 /*
- * off 0-3 is the address register, and only as a whole: a byte written to 0xcf9 is somebody's reset,
- * one written to 0xcfb is a guest that looks for mechanism #2. 4-7 is the selected double word.
+ * off 0-3 is the address register, and only as a whole: a byte written to 0xcf9 is somebody's
+ * reset, one written to 0xcfb is a guest that looks for mechanism #2. 4-7 is the selected double
+ * word.
  */
 static struct pci_func *conf1_target(struct pci_host *host, uint64_t off, unsigned *reg)
 {

@@ -40,8 +40,9 @@ struct pci_host {
 	uint64_t next_io, next_mem32, next_mem64; /* where unassigned room begins */
 
 	/*
-	 * Configuration accesses take this lock first, the function's second; nothing takes them the
-	 * other way round. So one access at a time, as on a real bus, and `address` needs no more.
+	 * Configuration accesses take this lock first, the function's second; nothing takes them
+	 * the other way round. So one access at a time, as on a real bus, and `address` needs no
+	 * more.
 	 */
 	struct bus_slot lock;
 	struct bus_range conf1, ecam;

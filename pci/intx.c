@@ -6,25 +6,27 @@
  * Runs on: any thread (set, level, reset), vcpu under slot lock (update), loop (resampled).
  *
  * KVM's irqfd with resample knows three steps: an event asserts the line; the guest's EOI drops it;
- * the EOI is reported. A level is made of them by asserting again after each EOI while `level` holds.
- * Our own threads are kept apart by a lock; what is left are races with KVM, which works on its own:
+ * the EOI is reported. A level is made of them by asserting again after each EOI while `level`
+ * holds. Our own threads are kept apart by a lock; what is left are races with KVM, which works on
+ * its own:
  *
  * - The level rises just as an EOI drops the line. Whoever of set and resampled comes second finds
  *   level true and asserts, and the EOI's report comes after the drop; so the line ends up.
- * - The level falls just as an EOI is being reported. resampled finds it false: the line stays down.
+ * - The level falls just as an EOI is being reported. resampled finds it false: the line stays
+ *   down.
  * - An assertion is on its way in KVM (it is queued there) as the level falls. The guest takes one
  *   interrupt, finds nothing, and its EOI ends it; PCI expects that of lines that can be shared.
  * - Detaching waits for what is on its way and drops the line; what was written to the trigger and
  *   not taken is drained before attaching again; then level decides. So nothing is lost or left.
  *
  * Lowering does not always drop the line. Mostly the guest is in its handler, has just read the
- * device's interrupt register, and its EOI is about to do so for free, while detaching costs KVM two
- * grace periods. But a guest can also have masked the line at the interrupt controller: then there
- * is no EOI for the assertion, and the guest would find a stale interrupt when it unmasks. So the
- * irqfd is detached and attached again when there is a sign of that: the line was asserted anew after
- * an EOI (the handler masks, ends the interrupt, and looks later); the interrupt register was read
- * and nothing was there (the driver polls); a reset. What remains is a driver that never took the
- * interrupt, reads the register just once and unmasks: it gets one interrupt that is spurious.
+ * device's interrupt register, and its EOI is about to do so for free, while detaching costs KVM
+ * two grace periods. But a guest can also have masked the line at the interrupt controller: then
+ * there is no EOI for the assertion, and the guest would find a stale interrupt when it unmasks. So
+ * the irqfd is detached and attached again when there is a sign of that: the line was asserted anew
+ * after an EOI (the handler masks, ends the interrupt, and looks later); the interrupt register was
+ * read and nothing was there (the driver polls); a reset. What remains is a driver that never took
+ * the interrupt, reads the register just once and unmasks: it gets one interrupt that is spurious.
  * Functions share the inputs: while another one holds it, KVM leaves the line up until their EOI.
  */
 #include <errno.h>

@@ -4,13 +4,13 @@
  *
  * Runs on: vcpu under slot lock; open and close on main; enabled, count and fd on any thread.
  *
- * A vector is an eventfd that its source writes, whatever the state of the mask. Unmasked, KVM takes
- * the events and sends the message. Masked, nobody takes them: that the counter is not 0 is the
- * pending bit, and attaching again delivers it. So no event passes through this file.
+ * A vector is an eventfd that its source writes, whatever the state of the mask. Unmasked, KVM
+ * takes the events and sends the message. Masked, nobody takes them: that the counter is not 0 is
+ * the pending bit, and attaching again delivers it. So no event passes through this file.
  *
- * Each vector gets one message input of the interrupt controller when it is first unmasked, and keeps
- * it: address and data are rewritten in place. A guest that scribbles on the table costs a bounded
- * amount of routing work per write, and nothing is allocated or lost by it.
+ * Each vector gets one message input of the interrupt controller when it is first unmasked, and
+ * keeps it: address and data are rewritten in place. A guest that scribbles on the table costs a
+ * bounded amount of routing work per write, and nothing is allocated or lost by it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -195,7 +195,7 @@ static uint64_t msix_read(void *opaque, uint64_t off, unsigned len)
 	return val;
 }
 
-/* Any width at any place within the table; the pending bits and the rest of the BAR are read-only. */
+/* Any width at any place within the table; pending bits and the rest of the BAR are read-only. */
 static void msix_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
 {
 	struct msix *m = opaque;
@@ -248,7 +248,7 @@ static int cap_init(struct msix *m, unsigned bar)
 int msix_open(struct pci_func *f, unsigned bar, unsigned n)
 {
 	struct msix *m = calloc(1, sizeof(*m));
-	uint64_t size = 2 * MSIX_PAGE;
+	uint64_t size = 2UL * MSIX_PAGE;
 	int err = -ENOMEM;
 
 	if (!m)

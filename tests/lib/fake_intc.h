@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * fake_intc: an interrupt controller for unit tests. fake_pump() does what KVM does on its own: takes
- * the events of attached eventfds and counts messages or asserts lines.
+ * fake_intc: an interrupt controller for unit tests. fake_pump() does what KVM does on its own:
+ * takes the events of attached eventfds and counts messages or asserts lines.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* fake_pci: two real buses, a host bridge and a fake interrupt controller, and a guest's accesses. */
+/* fake_pci: two real buses, a host bridge, a fake interrupt controller, and a guest's accesses. */
 #pragma once
 
 #include "fake_intc.h"

@@ -57,7 +57,8 @@ static inline void fake_config_read(struct vport *port, unsigned off, void *dst,
 		((uint8_t *)dst)[i] = off + i < port->config_len ? f->config[off + i] : 0;
 }
 
-static inline void fake_config_write(struct vport *port, unsigned off, const void *src, unsigned len)
+static inline void fake_config_write(struct vport *port, unsigned off, const void *src,
+				     unsigned len)
 {
 	struct fake_vport *f = fake_port_of(port);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* guest_pci: a guest's view of one virtio function on the fake machine: its BARs, vectors and pin. */
+/* guest_pci: a guest's view of a virtio function on the fake machine: BARs, vectors and pin. */
 #pragma once
 
 #include <poll.h>

@@ -71,7 +71,7 @@ static void test_capability(void)
 	is(cfg_read(&p, fn.slot, cap + 4, 4), 1, "table at the start of BAR 1");
 	is(cfg_read(&p, fn.slot, cap + 8, 4), PBA | 1, "pending bits in a page of their own");
 	cfg_write(&p, fn.slot, cap + 2, 2, 0xffff);
-	is(cfg_read(&p, fn.slot, cap + 2, 2), 0xc000 | (VECTORS - 1), "only enable and mask are written");
+	is(cfg_read(&p, fn.slot, cap + 2, 2), 0xc000 | (VECTORS - 1), "enable and mask");
 	cfg_write(&p, fn.slot, cap + 4, 4, 0xffffffff);
 	is(cfg_read(&p, fn.slot, cap + 4, 4), 1, "where the table is can't be written");
 	control(0);
@@ -237,7 +237,7 @@ static void test_no_routes(void)
 	is(bus_read(&q.mmio, at + 0x8000, 1), 2, "and shows as pending");
 	bus_write(&q.mmio, at + 16 * 2047 + 12, 4, 0);
 	eventfd_write(msix_fd(&f, 2047), 1);
-	is(bus_read(&q.mmio, at + 0x8000 + 255, 1), 0x80, "the last vector has the last pending bit");
+	is(bus_read(&q.mmio, at + 0x8000 + 255, 1), 0x80, "the last vector's pending bit");
 	pci_func_remove(&f);
 	is(q.intc.opened, 0, "closing gives the routes back");
 	fake_pci_close(&q);

@@ -103,7 +103,7 @@ static void test_header(void)
 	is(cfg_read(&p, s, 0, 4), 0x10421af4, "ids are read-only");
 	is(cfg_read(&p, s, 8, 4), 0x01020301, "so are revision and class");
 	is(cfg_read(&p, s, 0x2c, 4), 0x10421af4, "and subsystem ids");
-	is(cfg_read(&p, s, 4, 2), 0x0407, "the command bits that are there: I/O, memory, master, INTx");
+	is(cfg_read(&p, s, 4, 2), 0x0407, "command bits: I/O, memory, master, INTx");
 	is(cfg_read(&p, s, 6, 2), 0, "status takes no writes");
 	is(cfg_read(&p, s, 0x3c, 1), 0xff, "the interrupt line register is the guest's to write");
 	is(cfg_read(&p, s, 0x3d, 1), 1, "the pin is INTA, read-only");
@@ -135,7 +135,7 @@ static void test_assigned(void)
 	uint64_t mem64 = bar64(0x20);
 
 	is(cfg_read(&p, fn.slot, 4, 2), 0, "decoding is off at first");
-	ok((io & 3) == 1 && (io & ~3U) >= 0x1000 && !(io & 0x3c), "an I/O BAR in its window, aligned");
+	ok((io & 3) == 1 && (io & ~3U) >= 0x1000 && !(io & 0x3c), "an I/O BAR in its window");
 	ok(mem >= 0xc0000000 && mem < 0xd0000000 && !(mem & 0x1fff), "a 32-bit BAR in its window");
 	ok((mem64 & 0xf) == 4 && !(mem64 & 0x3ff0), "a 64-bit BAR says so, aligned");
 	is(bus_read(&p.mmio, mem, 4), 0xffffffff, "nothing decodes yet");
@@ -248,7 +248,7 @@ static void test_bad_places(void)
 
 	bus_write(&p.mmio, ecam(fn.slot, 0x20), 8, mem64);
 	cfg_write(&p, fn.slot, 0x14, 4, (uint32_t)mem64);
-	is(bus_read(&p.mmio, mem64, 4), 0x20000, "of two BARs in one place the first one there is seen");
+	is(bus_read(&p.mmio, mem64, 4), 0x20000, "of two BARs in one place the first is seen");
 	cfg_write(&p, fn.slot, 0x14, 4, mem);
 	ok(bus_read(&p.mmio, mem64, 4) == 0x20000 && bus_read(&p.mmio, mem, 4) == 0x10000,
 	   "and both are whole when they part");
@@ -319,7 +319,7 @@ static void test_intx(void)
 	pci_intx_set(&fn, false);
 	ok(line(), "lowered, the line waits for the EOI");
 	pci_intx_reset(&fn);
-	ok(!line(), "or for a read that finds nothing: a driver that polls leaves no stale assertion");
+	ok(!line(), "or for a read that finds nothing: no stale assertion");
 	pci_intx_set(&fn, true);
 	ok(line(), "up");
 	fake_eoi(&p.intc, gsi);

@@ -392,7 +392,7 @@ static void test_doorbells(void)
 	bus_write(&p.mmio, bell + 4, 2, 1);
 	bus_write(&p.mmio, bell + 4 * FAKE_QUEUES, 2, 1);
 	bus_write(&p.mmio, bar_addr(4) + 0x7ffc, 4, 1);
-	ok(!rung(dev.q[0].kick_fd) && !rung(dev.q[3].kick_fd), "doorbells of other queues, or none");
+	ok(!rung(dev.q[0].kick_fd) && !rung(dev.q[3].kick_fd), "other queues' doorbells");
 	bus_write(&p.mmio, bell, 2, 0);
 	wr(STATUS, 1, 0);
 	ok(!rung(dev.q[0].kick_fd), "a reset drains what was rung");
@@ -414,7 +414,7 @@ static void test_intx(void)
 	ok(!line(), "and the line is down, although no EOI was sent");
 	dev.port.changed(dev.port.opaque);
 	irq_raise(&dev.q[0].call);
-	is(bus_read(&p.mmio, at[3].addr, 4), 3, "a configuration change is bit 1; ISR read with 4 bytes");
+	is(bus_read(&p.mmio, at[3].addr, 4), 3, "a configuration change is bit 1, by 4 bytes");
 	dev.port.changed(dev.port.opaque);
 	ok(line(), "up");
 	fake_eoi(&p.intc, pci_intx_gsi(&fake_windows, slot));
@@ -592,7 +592,7 @@ static void test_window(void)
 		   "bar %u offset %#x length %u is nowhere", bad[i].bar, bad[i].off, bad[i].len);
 		window_write(bad[i].bar, bad[i].off, bad[i].len, 0);
 	}
-	ok(dev.resets == resets && (window(4, common + STATUS, 1) & 0xff) == 15, "nothing happened");
+	ok(dev.resets == resets && (window(4, common + STATUS, 1) & 0xff) == 15, "all harmless");
 	window_write(4, common + STATUS, 1, 0);
 	is(dev.resets, resets + 1, "a reset by the window");
 	cfg_write(&p, slot, 4, 2, 7);

@@ -5,8 +5,8 @@
 #include "tap.h"
 
 enum { /* the legacy header, from the specification's text */
-	HOST_F = 0, GUEST_F = 4, PFN = 8, SIZE = 12, SELECT = 14, NOTIFY = 16, STATUS = 18, ISR = 19,
-	CFG_VEC = 20, Q_VEC = 22,
+	HOST_F = 0, GUEST_F = 4, PFN = 8, SIZE = 12, SELECT = 14, NOTIFY = 16, STATUS = 18,
+	ISR = 19, CFG_VEC = 20, Q_VEC = 22,
 };
 
 static uint64_t io;
@@ -52,7 +52,7 @@ static void test_ids(void)
 
 	for (unsigned i = 0; i < 4; i++) {
 		open_dev(VIRTIO_TRANSITIONAL, want[i].type);
-		is(cfg_read(&p, slot, 2, 2), want[i].device, "transitional id of type %u", want[i].type);
+		is(cfg_read(&p, slot, 2, 2), want[i].device, "id of type %u", want[i].type);
 		is(cfg_read(&p, slot, 0x2e, 2), want[i].type, "its subsystem id is the type");
 		is(cfg_read(&p, slot, 8, 4) >> 8, want[i].class, "its class");
 		is(cfg_read(&p, slot, 8, 1), 0, "revision 0");
@@ -120,7 +120,7 @@ static void test_ring(void)
 	set_pfn(1, 0x123);
 	is(dev.q[1].starts, 1, "the same PFN again changes nothing");
 	set_pfn(1, 0x200);
-	ok(dev.q[1].starts == 2 && dev.q[1].stops == 1 && conf->desc == 0x200000, "another moves it");
+	ok(dev.q[1].starts == 2 && dev.q[1].stops == 1 && conf->desc == 0x200000, "another one");
 	set_pfn(0, 0xffffffff);
 	is(dev.q[0].conf.desc, 0xffffffff000ULL, "the highest PFN");
 	is(dev.q[0].conf.device, 0xffffffff000ULL + 0x2000, "and what follows it");

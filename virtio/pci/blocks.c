@@ -48,7 +48,7 @@ static unsigned padded(unsigned len)
 	return (len + 3) & ~3U;
 }
 
-/* Accepted once they are final and the driver is a modern one; until then whatever it could accept. */
+/* Accepted once they are final and the driver is a modern one; until then what it could accept. */
 static bool accepted_view(const struct virtio_pci *vp)
 {
 	return vp->settled && vp->owner == VP_MODERN;
@@ -118,7 +118,7 @@ uint64_t vp_blocks_read(struct virtio_pci *vp, unsigned off, unsigned len)
 	return val;
 }
 
-/* What lies within one block's payload is a write to the device's configuration; nothing else is. */
+/* What lies within one block's payload is a write to the configuration; nothing else is. */
 void vp_blocks_write(struct virtio_pci *vp, unsigned off, unsigned len, uint64_t val)
 {
 	const struct vport_field *field;
@@ -130,7 +130,8 @@ void vp_blocks_write(struct virtio_pci *vp, unsigned off, unsigned len, uint64_t
 		unsigned payload = at + sizeof(struct block);
 
 		if (off >= payload && len <= field->len && off - payload <= field->len - len) {
-			vp->port->ops->config_write(vp->port, field->off + off - payload, &val, len);
+			vp->port->ops->config_write(vp->port, field->off + off - payload, &val,
+						    len);
 			return;
 		}
 		at += block_len(field);

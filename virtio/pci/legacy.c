@@ -5,9 +5,9 @@
  *
  * Runs on: vcpu under slot lock.
  *
- * A legacy driver may use a queue before it says DRIVER_OK (3.1.2), but never says when its features
- * are final. So both are taken from its first use of the device: the first notification, or
- * DRIVER_OK if that comes first. Until then a PFN is only remembered.
+ * A legacy driver may use a queue before it says DRIVER_OK (3.1.2), but never says when its
+ * features are final. So both are taken from its first use of the device: the first notification,
+ * or DRIVER_OK if that comes first. Until then a PFN is only remembered.
  */
 #include "virtio/pci/transport.h"
 
@@ -19,7 +19,7 @@
 /* 2.7.2: the available ring follows the descriptors, the used ring starts on the next page. */
 static void place_ring(struct vp_queue *q)
 {
-	unsigned size = vp_queue_size(q);
+	uint64_t size = vp_queue_size(q);
 
 	q->desc = (uint64_t)q->pfn << PFN_SHIFT;
 	q->driver = q->desc + 16 * size;
@@ -35,7 +35,7 @@ static void start_queue(struct vp_queue *q)
 		vp_fail(q->vp, "a queue was put where its ring can't be");
 }
 
-/* Is the set closed under its dependencies? The port judges modern sets, so it is asked about one. */
+/* Is the set closed under its dependencies? The port judges modern sets: it is asked about one. */
 static bool features_good(struct virtio_pci *vp)
 {
 	uint64_t features = vp->driver_feature[0] & vp->port->features;
@@ -236,7 +236,8 @@ void vp_legacy_init(struct virtio_pci *vp)
 {
 	unsigned size = 32;
 
-	while (size < HEADER_LEN + vp->port->config_len && size < 256) /* the most an I/O BAR can be */
+	/* 256 bytes are the most an I/O BAR can be. */
+	while (size < HEADER_LEN + vp->port->config_len && size < 256)
 		size *= 2;
 	pci_func_bar(&vp->func, VP_BAR_LEGACY, PCI_BAR_IO, size, &legacy_ops, vp);
 }

@@ -44,7 +44,7 @@ static uint64_t get_driver_feature(struct virtio_pci *vp)
 	return vp->driver_feature_select < 4 ? vp->driver_feature[vp->driver_feature_select] : 0;
 }
 
-/* The set is final after FEATURES_OK. What isn't offered is kept, so that FEATURES_OK is refused. */
+/* Final after FEATURES_OK. What isn't offered is kept, so that FEATURES_OK is refused. */
 static void set_driver_feature(struct virtio_pci *vp, uint64_t val)
 {
 	if (vp->driver_feature_select < 4 && !vp->settled)

@@ -35,9 +35,12 @@ uint64_t vp_regs_read(struct virtio_pci *vp, enum vp_face face, const struct vp_
 			reg = r->get(vp);
 		else
 			reg = r->flags & VP_ONES ? ones(r->width) : 0;
-		for (unsigned i = 0; i < len; i++)
-			if (off + i >= r->off && off + i - r->off < r->width)
-				val |= (uint64_t)byte_of(reg, (unsigned)(off + i - r->off)) << (8 * i);
+		for (unsigned i = 0; i < len; i++) {
+			unsigned at = (unsigned)(off + i - r->off);
+
+			if (off + i >= r->off && at < r->width)
+				val |= (uint64_t)byte_of(reg, at) << (8 * i);
+		}
 	}
 	return val;
 }

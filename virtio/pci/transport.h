@@ -77,7 +77,8 @@ struct virtio_pci {
 
 	/*
 	 * The device's thread raises interrupts while a vCPU reads or resets: interrupt status, its
-	 * line and the right to notify at all change together. Innermost; never held while blocking.
+	 * line and the right to notify at all change together. Innermost; never held while
+	 * blocking.
 	 */
 	pthread_mutex_t irq_lock;
 	uint8_t isr;
@@ -90,7 +91,7 @@ struct virtio_pci {
 /* --- register tables ------------------------------------------------------------------------- */
 
 enum {
-	VP_CONST = 1 << 0, /* does not depend on a driver: reads the same for a face that isn't in use */
+	VP_CONST = 1 << 0, /* no driver's state: reads the same for a face that isn't in use */
 	VP_ONES = 1 << 1,  /* otherwise it reads all-ones there, not 0 */
 };
 
@@ -141,6 +142,12 @@ void vp_queue_stop(struct vp_queue *q);
 void vp_queue_defaults(struct vp_queue *q);
 void vp_queue_set_vector(struct vp_queue *q, uint16_t vector);
 void vp_ring(struct virtio_pci *vp, unsigned n); /* the doorbell's trap; any n */
+
+/* The port's, on any thread. */
+void vp_changed(void *opaque);
+void vp_failed(void *opaque);
+/* The function's, on a vCPU. */
+void vp_config_written(void *opaque, unsigned off, unsigned len);
 
 uint16_t vp_config_vector(struct virtio_pci *vp);
 void vp_set_config_vector(struct virtio_pci *vp, uint16_t vector);
