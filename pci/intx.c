@@ -16,8 +16,8 @@
  *   down.
  * - An assertion is on its way in KVM (it is queued there) as the level falls. The guest takes one
  *   interrupt, finds nothing, and its EOI ends it; PCI expects that of lines that can be shared.
- * - Detaching waits for what is on its way and drops the line; what was written to the trigger and
- *   not taken is drained before attaching again; then level decides. So nothing is lost or left.
+ * - Detaching waits for what is on its way and drops the line. The trigger is written only while
+ *   it is attached, so nothing is left in it; after attaching again level decides.
  *
  * Lowering does not always drop the line. Mostly the guest is in its handler, has just read the
  * device's interrupt register, and its EOI is about to do so for free, while detaching costs KVM
@@ -37,17 +37,10 @@
 #include "lkvm/log.h"
 #include "pci/host.h"
 
-static void drain(int fd)
-{
-	eventfd_t n;
-
-	eventfd_read(fd, &n);
-}
-
 /* From here on with the lock held, where it is not taken. */
 static void assert_line(struct pci_func *f)
 {
-	if (!f->intx.level || f->intx.disabled)
+	if (!f->intx.level || !f->intx.attached)
 		return;
 	f->intx.touched = true;
 	eventfd_write(f->intx.trigger_fd, 1);
@@ -58,7 +51,6 @@ static int attach(struct pci_func *f)
 	struct intc *intc = f->host->intc;
 	int err;
 
-	drain(f->intx.trigger_fd);
 	f->intx.touched = f->intx.again = false;
 	err = intc->irqfd_attach(intc, f->intx.gsi, f->intx.trigger_fd, f->intx.resample_fd);
 	f->intx.attached = !err;
@@ -125,10 +117,11 @@ void pci_intx_reset(struct pci_func *f)
 static void resampled(void *opaque, uint32_t events)
 {
 	struct pci_func *f = opaque;
+	eventfd_t n;
 
 	(void)events;
 	pthread_mutex_lock(&f->intx.lock);
-	drain(f->intx.resample_fd);
+	eventfd_read(f->intx.resample_fd, &n);
 	f->intx.again = f->intx.level;
 	assert_line(f);
 	pthread_mutex_unlock(&f->intx.lock);

@@ -9,7 +9,7 @@
 #include "lkvm/virtio.h"
 
 static struct fake_pci p;
-static struct fake_vport dev;
+static struct fake_vport dev __attribute__((unused)); /* or a device of the test's own */
 static struct virtio_pci *vp;
 static const unsigned slot = 1;
 
