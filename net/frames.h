@@ -24,7 +24,8 @@ struct frames {
 int frames_init(struct frames *f, int fd); /* 0 or -ENOMEM */
 void frames_fini(struct frames *f);
 
-/* One recv(). 0: something came; -EAGAIN: nothing there, or no room before frames are taken;
+/*
+ * One recv(). 0: something came; -EAGAIN: nothing there, or no room before frames are taken;
  * -EPIPE: the peer is gone; or another -errno.
  */
 int frames_fill(struct frames *f);

@@ -86,8 +86,12 @@ struct netif *netif_open(const char *name, const struct netif_conf *conf)
 	};
 	struct netif *nif = open_mode[conf->mode](name, conf);
 
-	if (nif)
-		snprintf(nif->name, sizeof(nif->name), "%s", name);
+	if (!nif)
+		return NULL;
+	snprintf(nif->name, sizeof(nif->name), "%s", name);
+	if (conf->queues > nif->info.queues)
+		log_warn(name, "queues=%u: only a tap opened by name can have more than one",
+			 conf->queues);
 	return nif;
 }
 

@@ -78,12 +78,13 @@ int netif_offload(struct netif *nif, uint64_t features);
 /* Spreads packets over the first n queues only. 0 or -errno. */
 int netif_spread(struct netif *nif, unsigned n);
 
-/* One packet with its header. The bytes moved, -EAGAIN (not taken, wait for writable), or -errno
- * (drop it).
+/*
+ * One packet with its header, which is iov[0] alone. The bytes moved, -EAGAIN (not taken, wait for
+ * writable), or -errno (drop it).
  */
 ssize_t netif_send(struct netif *nif, unsigned queue, const struct iovec *iov, int n);
 /*
- * The next packet with its header; iov holds at least NETIF_HDR + NETIF_FRAME_MAX bytes, so that
- * nothing is cut off. The bytes moved, or 0: none is there.
+ * The next packet; its header goes to iov[0], and iov holds at least NETIF_HDR + NETIF_FRAME_MAX
+ * bytes, so that nothing is cut off. The bytes moved, or 0: none is there.
  */
 ssize_t netif_recv(struct netif *nif, unsigned queue, const struct iovec *iov, int n);

@@ -37,7 +37,7 @@ struct nb {
 	} in[NB_PACKETS], out[NB_PACKETS];
 	unsigned n_in, at_in, n_out;
 	bool want[NETIF_QUEUES_MAX];
-	bool full, refuse_offload, closed_seen;
+	bool full, refuse_offload;
 	uint64_t offload;
 	unsigned spread, recvs;
 	bool *closed;

@@ -432,7 +432,7 @@ static void test_stop(void)
 	nd_close(&nd);
 }
 
-/* More packets than fit a turn; a back end that says so once. */
+/* More packets than fit a turn, and a back end that speaks of them once. */
 static void test_burst(void)
 {
 	static uint8_t frame[60];
@@ -453,6 +453,17 @@ static void test_burst(void)
 		got += take(&nd).n;
 	}
 	is(got, 300, "300 packets come with nothing but new buffers to drive them");
+
+	nd_start(&nd, MERGE, 2);
+	nd_offer(&nd, 0, 128, 1);
+	nd_kick(&nd, 0);
+	nb->want[0] = false; /* said once, below */
+	for (int i = 0; i < 200; i++)
+		nb_put(&nd, nb, &plain, frame, 10 + 50 * (i == 199));
+	is(take(&nd).n, 0, "200 packets, all but the last too short");
+	nb->nif.user.readable(nb->nif.user.opaque, 0);
+	nd_turn(&nd);
+	is(take(&nd).n, 1, "told of once: the last comes, some turns later");
 	nd_close(&nd);
 }
 

@@ -309,6 +309,21 @@ static void test_args(bool own_net)
 	logged();
 }
 
+static void test_none(void)
+{
+	const struct netif_conf conf = { .mode = NETIF_NONE, .queues = 2 };
+	struct netif *nif = netif_open("net0", &conf);
+	const struct iovec iov[2] = { { (void *)mac, 6 }, { (void *)mac, 5 } };
+
+	ok(nif && logged_line("queues=2: only a tap opened by name can have more than one"),
+	   "more queues than there can be: said");
+	is(netif_info(nif)->queues, 1, "there is one");
+	is(netif_info(nif)->features, 0, "mode none has no offloads");
+	is(netif_send(nif, 0, iov, 2), 11, "and swallows what is sent");
+	is(netif_recv(nif, 0, iov, 2), 0, "with nothing coming back");
+	netif_close(nif);
+}
+
 static void test_missing(struct loop *loop)
 {
 	struct seen s;
@@ -401,6 +416,7 @@ int main(int argc, char **argv)
 	snprintf(path, sizeof(path), "%s", getenv("PATH"));
 	capture_log();
 	test_args(!why);
+	test_none();
 
 	setenv("PATH", dir, 1);
 	if (!why)
