@@ -398,6 +398,7 @@ static void test_stop(void)
 {
 	static uint8_t frame[9014];
 	struct nb *nb = nb_new(ALL, 9000, 1);
+	uint64_t dropped;
 	struct nd nd;
 
 	nd_open(&nd, &nb->nif, NULL, 0);
@@ -410,7 +411,9 @@ static void test_stop(void)
 	nb_put(&nd, nb, &plain, frame, 100);
 	nb_put(&nd, nb, &plain, frame, 100);
 	is(nb->at_in, nb->n_in, "while the queue is stopped packets are dropped, not kept");
+	dropped = nd.net->stat.rx_dropped;
 	turn_for(nd.loop, 80);
+	is(nd.net->stat.rx_dropped, dropped, "the one that waited is forgotten, its timer too");
 	if (nd_queue(&nd, 0))
 		abort();
 	nd_offer(&nd, 0, 1600, 1);
