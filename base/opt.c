@@ -157,8 +157,13 @@ static int store(const char *what, const struct opt_key *key, const char *val, v
 	copy = strdup(val);
 	if (!copy)
 		return -ENOMEM;
-	if (key->kind == OPT_LIST)
-		return list_add(at, copy);
+	if (key->kind == OPT_LIST) {
+		int err = list_add(at, copy);
+
+		if (err)
+			free(copy);
+		return err;
+	}
 	free(*(char **)at);
 	*(char **)at = copy;
 	return 0;

@@ -126,7 +126,9 @@ static bool in_path(const char *program)
 	char *path = strdup(getenv("PATH") ? getenv("PATH") : ""), *save = NULL, full[4096];
 	bool found = false;
 
-	for (char *dir = path ? strtok_r(path, ":", &save) : NULL; dir && !found;
+	if (!path)
+		return false;
+	for (char *dir = strtok_r(path, ":", &save); dir && !found;
 	     dir = strtok_r(NULL, ":", &save)) {
 		snprintf(full, sizeof(full), "%s/%s", dir, program);
 		found = !access(full, X_OK);

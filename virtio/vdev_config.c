@@ -68,7 +68,7 @@ static void config_store(struct vdev *dev, unsigned off, const void *src, unsign
 	if (off > dev->config_len || len > dev->config_len - off)
 		return;
 	pthread_mutex_lock(&dev->config_lock);
-	differs = memcmp(dev->config + off, src, len);
+	differs = memcmp(dev->config + off, src, len) != 0;
 	if (differs)
 		dev->config_dirty = true;
 	memcpy(dev->config + off, src, len);
@@ -101,7 +101,7 @@ void vdev_config_init(struct vdev *dev, const void *config, unsigned len)
 void vdev_config_restore(struct vdev *dev)
 {
 	pthread_mutex_lock(&dev->config_lock);
-	if (memcmp(dev->config, dev->config_reset, sizeof(dev->config)))
+	if (memcmp(dev->config, dev->config_reset, sizeof(dev->config)) != 0)
 		dev->config_dirty = true;
 	memcpy(dev->config, dev->config_reset, sizeof(dev->config));
 	pthread_mutex_unlock(&dev->config_lock);
