@@ -158,12 +158,18 @@ fetch_kernel() {
 # --- the host --------------------------------------------------------------------------------
 
 # Hardware virtualisation or not? A /dev/kvm may be there without it and interpret its guests, at
-# about a million instructions a second: a Linux kernel would take minutes to unpack itself.
+# about a million instructions a second: a Linux kernel would take minutes to unpack itself. lkvm
+# measures that; before it is built the processor's flags have to do.
 # LKVM_TEST_DIRECT=1 or 0 answers instead.
 kvm_is_fast() {
 	case ${LKVM_TEST_DIRECT:-} in
 	1) return 0 ;;
 	0) return 1 ;;
 	esac
-	[ -r /dev/kvm ] && [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo
+	[ -r /dev/kvm ] && [ -w /dev/kvm ] || return 1
+	if [ -x "$TOP/lkvm" ]; then
+		! "$TOP/lkvm" doctor 2>/dev/null | grep -q 'software KVM'
+	else
+		grep -qwE 'vmx|svm' /proc/cpuinfo
+	fi
 }

@@ -14,8 +14,8 @@ mount -t devtmpfs dev /dev
 [ -e /proc/self/fd/1 ] || exec </dev/null >/dev/null 2>&1
 exec 2>&1
 
-# word NAME: the value of NAME=value on the kernel's command line.
-word() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p"; }
+# word NAME: the value of the last NAME=value on the kernel's command line.
+word() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p" | tail -n 1; }
 
 ok() { echo "@ok $*"; }
 not_ok() { echo "@not ok $*"; }

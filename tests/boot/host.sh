@@ -22,9 +22,9 @@ now() { cut -d. -f1 /proc/uptime; }
 
 # boot ARG...: runs lkvm with these; what it printed is in $console and $errors, its status in $status.
 # For one guest these may be set first: $words for its command line, $flavour of the kernel, a kernel
-# file in $kernel, $guest_console, and $stdin.
+# file in $kernel, and $stdin.
 boot() { start_guest "$@" && wait_guest; }
-words='' flavour=cloud kernel='' guest_console=ttyS0 stdin=/dev/null
+words='' flavour=cloud kernel='' stdin=/dev/null
 
 start_guest() {
 	console=$LOG/$NAME.console
@@ -32,7 +32,7 @@ start_guest() {
 	started=$(now)
 	timeout -s KILL "$LIMIT" "$STAGE/lkvm" run -m 256 \
 		-k "${kernel:-$STAGE/$flavour/vmlinuz}" -i "$STAGE/$flavour/initramfs" \
-		-p "console=$guest_console quiet panic=-1 test=$NAME now=$(date +%s) $words" \
+		-p "quiet panic=-1 test=$NAME now=$(date +%s) $words" \
 		"$@" <"$stdin" >"$console" 2>"$errors" &
 	guest=$!
 }
