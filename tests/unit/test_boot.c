@@ -5,13 +5,16 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "kvm/load.h"
+#include "lkvm/hw.h"
 #include "tap.h"
 
 #define RAM (64ULL << 20)
@@ -164,8 +167,6 @@ static void test_bzimage(void)
 	ok(!memcmp(gmem_ptr(&mem, bp.hdr.ramdisk_image, sizeof(initrd)), initrd, sizeof(initrd)),
 	   "all of it");
 	ok(!memcmp(gmem_ptr(&mem, bp.acpi_rsdp_addr, 8), "RSD PTR ", 8), "ACPI's root is named");
-	ok(!memcmp(gmem_ptr(&mem, 0xffff0, 6), "\xba\x02\x06\xb0\x01\xee", 6),
-	   "who jumps to the BIOS resets the machine");
 
 	hdr->initrd_addr_max = PREF + 0x17ffff;
 	write_file("kernel", bz, BZ_LEN);
@@ -514,6 +515,64 @@ static void test_longmode(void)
 	ok(!(gdt[3] >> 43 & 1) && (gdt[3] >> 41 & 1), "0x18 is writable data");
 }
 
+static uint64_t reset_value;
+static int reset_fd;
+
+static void reset_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
+{
+	(void)opaque;
+	(void)off;
+	(void)len;
+	reset_value = val;
+	eventfd_write(reset_fd, 1);
+}
+
+/* Goes to real mode and to the BIOS's start, as Linux does at the end of its wits. */
+static const uint8_t to_bios[] = {
+	0x0f, 0x01, 0x15, 0x00, 0x09, 0x10, 0x00, /* lgdt [0x100900] */
+	0xea, 0x0e, 0x00, 0x00, 0x00, 0x08, 0x00, /* jmp 8:14, 16-bit code from here */
+	0x0f, 0x20, 0xc0,			  /* mov eax, cr0 */
+	0x24, 0xfe,				  /* and al, ~1 */
+	0x0f, 0x22, 0xc0,			  /* mov cr0, eax */
+	0xea, 0xf0, 0xff, 0x00, 0xf0,		  /* jmp 0xf000:0xfff0 */
+};
+
+static void test_reset_vector(void)
+{
+	static const uint64_t gdt[2] = { 0, 0x00009b100000ffffULL };
+	static const uint8_t gdtr[6] = { 15, 0, 0x00, 0x08, 0x10, 0x00 };
+	static const struct bus_ops ops = { NULL, reset_write };
+	struct bus_slot slot = BUS_SLOT_INIT;
+	struct bus pio, mmio;
+	struct bus_range range = { PORT_POWER + POWER_RESET, 1, &ops, NULL, &slot, 1, NULL, false };
+	struct vm_conf vm_conf = { .cpus = 1, .pio = &pio, .mmio = &mmio, .mem = &mem };
+	struct vm_entry pvh = { .mode = VM_ENTRY_PVH, .rip = KERNEL_MIN };
+	struct pollfd fd;
+	struct vm *vm;
+
+	if (access("/dev/kvm", R_OK | W_OK)) {
+		skip("no usable /dev/kvm", "the BIOS's start resets the machine");
+		return;
+	}
+	bz_make();
+	load(bz, BZ_LEN);
+	gmem_write(&mem, KERNEL_MIN, to_bios, sizeof(to_bios));
+	gmem_write(&mem, 0x100800, gdt, sizeof(gdt));
+	gmem_write(&mem, 0x100900, gdtr, sizeof(gdtr));
+	bus_init(&pio, "pio");
+	bus_init(&mmio, "mmio");
+	bus_map(&pio, &range);
+	reset_fd = eventfd(0, EFD_NONBLOCK);
+	vm = vm_open(&vm_conf);
+	fd = (struct pollfd){ .fd = reset_fd, .events = POLLIN };
+	ok(vm && !vm_start(vm, &pvh) && poll(&fd, 1, 10000) == 1, "the BIOS's start resets the machine");
+	vm_close(vm);
+	is(reset_value, POWER_RESET_VALUE, "with the value that does");
+	close(reset_fd);
+	bus_fini(&pio);
+	bus_fini(&mmio);
+}
+
 int main(void)
 {
 	char cmd[64];
@@ -529,6 +588,7 @@ int main(void)
 	test_no_kernels();
 	test_map();
 	test_longmode();
+	test_reset_vector();
 	test_bzimage_cut();
 	test_elf_cut();
 	is(unclear, 0, "each of %u loads said nothing when it went well and one line when not", loads);
