@@ -183,7 +183,7 @@ static const struct vp_reg legacy[] = {
 	RW(4, 4, 0, guest_features),
 	RW(8, 4, 0, queue_pfn),
 	RO(12, 2, 0, queue_size),
-	RW(14, 2, 0, queue_select),
+	RW(14, 2, VP_SELECT, queue_select),
 	RW(16, 2, 0, queue_notify),
 	RW(18, 1, 0, status),
 	RO(19, 1, 0, isr),

@@ -57,8 +57,7 @@ static bool features_good(struct virtio_pci *vp)
 	uint64_t features = vp_driver_features(vp);
 
 	return !vp->driver_feature[2] && !vp->driver_feature[3] &&
-	       !(features & ~vp->port->features) && features & VBIT(VIRTIO_F_VERSION_1) &&
-	       vp->port->ops->acceptable(vp->port, features);
+	       features & VBIT(VIRTIO_F_VERSION_1) && vp->port->ops->acceptable(vp->port, features);
 }
 
 static bool negotiated(const struct virtio_pci *vp, int bit)
@@ -239,15 +238,15 @@ QUEUE_ADDRESS(device)
 #define RO(off, width, flags, field) { off, width, flags, #field, get_##field, NULL }
 
 static const struct vp_reg common[] = { /* 4.1.4.3 */
-	RW(0x00, 4, 0, device_feature_select),
+	RW(0x00, 4, VP_SELECT, device_feature_select),
 	RO(0x04, 4, VP_CONST, device_feature),
-	RW(0x08, 4, 0, driver_feature_select),
+	RW(0x08, 4, VP_SELECT, driver_feature_select),
 	RW(0x0c, 4, 0, driver_feature),
 	RW(0x10, 2, VP_ONES, config_vector),
 	RO(0x12, 2, VP_CONST, num_queues),
 	RW(0x14, 1, 0, status),
 	RO(0x15, 1, VP_CONST, generation),
-	RW(0x16, 2, 0, queue_select),
+	RW(0x16, 2, VP_SELECT, queue_select),
 	RW(0x18, 2, 0, queue_size),
 	RW(0x1a, 2, VP_ONES, queue_vector),
 	RW(0x1c, 2, 0, queue_enable),

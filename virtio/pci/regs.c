@@ -51,7 +51,9 @@ void vp_regs_write(struct virtio_pci *vp, enum vp_face face, const struct vp_reg
 	for (const struct vp_reg *r = regs; r < regs + n; r++) {
 		uint64_t reg;
 
-		if (!touches(r, off, len) || !r->set || !vp_claim(vp, face))
+		if (!touches(r, off, len) || !r->set)
+			continue;
+		if (!(r->flags & VP_SELECT ? vp_owns(vp, face) : vp_claim(vp, face)))
 			continue;
 		reg = r->get(vp);
 		for (unsigned i = 0; i < len; i++) {

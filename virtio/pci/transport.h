@@ -8,8 +8,8 @@
  * face is that of a device nobody drives: state reads as 0 (vectors as "none"), constants read as
  * always, writes and doorbell traps are ignored; only a 0 written to its status register is heard,
  * and resets the device, so that an operating system can take over what a boot loader left behind.
- * Reading never claims anything. The in-kernel doorbells of the modern face stay connected: ringing
- * one makes the device look at a ring it may look at anyway.
+ * Reading never claims anything, nor does writing a select register. The in-kernel doorbells of the
+ * modern face stay connected: ringing one makes the device look at a ring it may look at anyway.
  *
  * Threads: everything under the function's slot lock, but for what the irq_lock covers.
  */
@@ -93,6 +93,7 @@ struct virtio_pci {
 enum {
 	VP_CONST = 1 << 0, /* no driver's state: reads the same for a face that isn't in use */
 	VP_ONES = 1 << 1,  /* otherwise it reads all-ones there, not 0 */
+	VP_SELECT = 1 << 2, /* written in order to read something: does not claim the device */
 };
 
 /*
