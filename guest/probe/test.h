@@ -41,8 +41,9 @@ struct suite {
 	u32 n;
 };
 
-extern const struct suite suite_acpi, suite_pci, suite_vcap, suite_common, suite_msix, suite_intx,
-	suite_ring, suite_blk, suite_net, suite_filter, suite_console, suite_packed, suite_reset, suite_legacy, suite_hostile;
+extern const struct suite suite_acpi, suite_pci, suite_vcap, suite_common, suite_msix, suite_intx, suite_ring,
+	suite_blk, suite_net, suite_mq, suite_filter, suite_console, suite_ports, suite_packed, suite_reset,
+	suite_legacy, suite_hostile;
 
 void test_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), noreturn));
