@@ -3,7 +3,7 @@
 
 #include "lib.h"
 
-#define PIT_HZ	  1193182u
+#define PIT_HZ    1193182u
 #define PIT_DATA0 0x40
 #define PIT_MODE  0x43
 

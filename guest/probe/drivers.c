@@ -172,7 +172,8 @@ u8 *net_arp(struct net *n, u32 *len)
 	put32(want, peer);
 	must(net_send(n, frame, net_arp_frame(n, frame, peer, own)), "the request is not sent");
 	for (u32 tries = 0; tries < 20 && (got = net_recv(n, len, PATIENCE / 3)); tries++)
-		if (*len >= 42 && got[12] == 8 && got[13] == 6 && got[21] == 2 && !memcmp(got + 28, want, 4))
+		if (*len >= 42 && got[12] == 8 && got[13] == 6 && got[21] == 2 &&
+		    !memcmp(got + 28, want, 4))
 			return got;
 	return NULL;
 }

@@ -5,20 +5,20 @@
 #include "virtio.h"
 
 /* --- block */
-#define BLK_F_SIZE_MAX	   BIT(1)
-#define BLK_F_SEG_MAX	   BIT(2)
-#define BLK_F_GEOMETRY	   BIT(4)
-#define BLK_F_RO	   BIT(5)
-#define BLK_F_BLK_SIZE	   BIT(6)
-#define BLK_F_FLUSH	   BIT(9)
-#define BLK_F_TOPOLOGY	   BIT(10)
+#define BLK_F_SIZE_MAX     BIT(1)
+#define BLK_F_SEG_MAX      BIT(2)
+#define BLK_F_GEOMETRY     BIT(4)
+#define BLK_F_RO           BIT(5)
+#define BLK_F_BLK_SIZE     BIT(6)
+#define BLK_F_FLUSH        BIT(9)
+#define BLK_F_TOPOLOGY     BIT(10)
 #define BLK_F_CONFIG_WCE   BIT(11)
-#define BLK_F_MQ	   BIT(12)
-#define BLK_F_DISCARD	   BIT(13)
+#define BLK_F_MQ           BIT(12)
+#define BLK_F_DISCARD      BIT(13)
 #define BLK_F_WRITE_ZEROES BIT(14)
-#define BLK_F_LIFETIME	   BIT(15)
+#define BLK_F_LIFETIME     BIT(15)
 #define BLK_F_SECURE_ERASE BIT(16)
-#define BLK_F_ZONED	   BIT(17)
+#define BLK_F_ZONED        BIT(17)
 
 enum {
 	BLK_IN = 0,
@@ -59,32 +59,32 @@ u32 blk_bufs(struct blk *b, struct buf *bufs, u32 type, u64 sector, void *data, 
 void blk_works(struct vdev *d);
 
 /* --- net */
-#define NET_F_CSUM	     BIT(0)
+#define NET_F_CSUM           BIT(0)
 #define NET_F_GUEST_CSUM     BIT(1)
 #define NET_F_GUEST_OFFLOADS BIT(2)
-#define NET_F_MTU	     BIT(3)
-#define NET_F_MAC	     BIT(5)
+#define NET_F_MTU            BIT(3)
+#define NET_F_MAC            BIT(5)
 #define NET_F_GUEST_TSO4     BIT(7)
 #define NET_F_GUEST_TSO6     BIT(8)
-#define NET_F_GUEST_ECN	     BIT(9)
-#define NET_F_GUEST_UFO	     BIT(10)
-#define NET_F_HOST_TSO4	     BIT(11)
-#define NET_F_HOST_TSO6	     BIT(12)
-#define NET_F_HOST_ECN	     BIT(13)
-#define NET_F_HOST_UFO	     BIT(14)
-#define NET_F_MRG_RXBUF	     BIT(15)
-#define NET_F_STATUS	     BIT(16)
-#define NET_F_CTRL_VQ	     BIT(17)
-#define NET_F_CTRL_RX	     BIT(18)
-#define NET_F_CTRL_VLAN	     BIT(19)
+#define NET_F_GUEST_ECN      BIT(9)
+#define NET_F_GUEST_UFO      BIT(10)
+#define NET_F_HOST_TSO4      BIT(11)
+#define NET_F_HOST_TSO6      BIT(12)
+#define NET_F_HOST_ECN       BIT(13)
+#define NET_F_HOST_UFO       BIT(14)
+#define NET_F_MRG_RXBUF      BIT(15)
+#define NET_F_STATUS         BIT(16)
+#define NET_F_CTRL_VQ        BIT(17)
+#define NET_F_CTRL_RX        BIT(18)
+#define NET_F_CTRL_VLAN      BIT(19)
 #define NET_F_CTRL_RX_EXTRA  BIT(20)
-#define NET_F_ANNOUNCE	     BIT(21)
-#define NET_F_MQ	     BIT(22)
+#define NET_F_ANNOUNCE       BIT(21)
+#define NET_F_MQ             BIT(22)
 #define NET_F_CTRL_MAC_ADDR  BIT(23)
 #define NET_F_GUEST_USO4     BIT(54)
 #define NET_F_GUEST_USO6     BIT(55)
-#define NET_F_HOST_USO	     BIT(56)
-#define NET_F_RSS	     BIT(60)
+#define NET_F_HOST_USO       BIT(56)
+#define NET_F_RSS            BIT(60)
 #define NET_F_SPEED_DUPLEX   BIT(63)
 
 struct net_header {
@@ -99,10 +99,10 @@ struct net {
 	struct vdev *d;
 	struct vq *rx, *tx, *ctrl;
 	u8 mac[6];
-	u8 *rx_buf[256]; /* by head */
-	u32 rx_len;	 /* of each */
+	u8 *rx_buf[256];         /* by head */
+	u32 rx_len;              /* of each */
 	struct net_header *last; /* header of the packet that net_recv() returned */
-	u32 last_len;		 /* its used length */
+	u32 last_len;            /* its used length */
 };
 
 struct net *net_open(struct vdev *d, u64 features);
@@ -122,8 +122,8 @@ u8 net_command(struct net *n, u8 class, u8 cmd, const void *data, u32 len);
 void net_works(struct vdev *d);
 
 /* --- console */
-#define CON_F_SIZE	  BIT(0)
-#define CON_F_MULTIPORT	  BIT(1)
+#define CON_F_SIZE        BIT(0)
+#define CON_F_MULTIPORT   BIT(1)
 #define CON_F_EMERG_WRITE BIT(2)
 
 struct con {

@@ -15,7 +15,7 @@
 #define LAPIC_NOW    0x390
 #define LAPIC_DIVIDE 0x3e0
 #define PERIODIC     BIT(17)
-#define MASKED	     BIT(16)
+#define MASKED       BIT(16)
 #define LEVEL_LOW    (BIT(15) | BIT(13)) /* also while masked: some I/O APICs latch by it */
 
 #define TICK_US 100000
@@ -54,7 +54,8 @@ void pin_mask(u32 pin)
 	pin_write(0x10 + 2 * pin, pin_read(0x10 + 2 * pin) | MASKED);
 }
 
-/* An interrupt between index and window would move the index: interrupts are off around the pair. */
+/* An interrupt between index and window would move the index: interrupts are off around the pair.
+ */
 void pin_unmask(u32 pin)
 {
 	__asm__ volatile("cli");

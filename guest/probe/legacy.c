@@ -14,7 +14,8 @@ u32 lg_begin(struct vdev *d, u32 want)
 {
 	d->old = true;
 	lg_status(d, 0);
-	must(wait_until(vd_status(d) == 0, PATIENCE), "status does not come to read 0 after a reset");
+	must(wait_until(vd_status(d) == 0, PATIENCE),
+	     "status does not come to read 0 after a reset");
 	lg_status(d, S_ACKNOWLEDGE);
 	lg_status(d, S_ACKNOWLEDGE | S_DRIVER);
 	want &= reg_r32(&d->io, L_DEVICE_FEATURE);
@@ -23,7 +24,8 @@ u32 lg_begin(struct vdev *d, u32 want)
 	return want;
 }
 
-/* Descriptors, available ring, and on the next page the used ring: one piece, found by its page number. */
+/* Descriptors, available ring, and on the next page the used ring: one piece, found by its page
+ * number. */
 struct vq *lg_queue(struct vdev *d, u16 index)
 {
 	struct vq *q = alloc(sizeof(*q), 64);
@@ -44,10 +46,12 @@ struct vq *lg_queue(struct vdev *d, u16 index)
 	q->avail = (void *)(ring + avail);
 	q->used = (void *)(ring + used);
 	reg_w32(&d->io, L_QUEUE_PFN, gpa(ring) / PAGE);
-	must_be(reg_r32(&d->io, L_QUEUE_PFN), gpa(ring) / PAGE, "the page number of queue %u", index);
+	must_be(reg_r32(&d->io, L_QUEUE_PFN), gpa(ring) / PAGE, "the page number of queue %u",
+		index);
 	if (d->msix) {
 		reg_w16(&d->io, L_QUEUE_VECTOR, vd_vector(d, index));
-		must_be(reg_r16(&d->io, L_QUEUE_VECTOR), vd_vector(d, index), "the vector of queue %u", index);
+		must_be(reg_r16(&d->io, L_QUEUE_VECTOR), vd_vector(d, index),
+			"the vector of queue %u", index);
 	}
 	return q;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a program without a libc needs: types, raw port and memory access, printing, time, memory. */
+/* What a program without a libc needs: types, raw port and memory access, printing, time, memory.
+ */
 #pragma once
 
 #include <stdarg.h>
@@ -13,11 +14,11 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define BIT(n)	      (1ull << (n))
-#define NOINIT	      __attribute__((section(".noinit")))
+#define BIT(n)        (1ull << (n))
+#define NOINIT        __attribute__((section(".noinit")))
 
 #define barrier() __asm__ volatile("" ::: "memory")
-#define mb()	  __asm__ volatile("mfence" ::: "memory")
+#define mb()      __asm__ volatile("mfence" ::: "memory")
 
 /* Ports. */
 static inline u8 inb(u16 port)

@@ -10,7 +10,8 @@ static void add_ram(u64 start, u64 len, u32 type)
 {
 	if (type == 1 && len && machine.nram < MAX_RAM)
 		machine.ram[machine.nram++] = (struct range){start, len};
-	/* Maps are sorted: what firmware keeps for itself follows the RAM that it was taken from. */
+	/* Maps are sorted: what firmware keeps for itself follows the RAM that it was taken from.
+	 */
 	if (start < 1ull << 32 && len && (type == 1 || start == machine.low_end))
 		machine.low_end = start + len;
 }
@@ -133,7 +134,10 @@ void machine_end(u8 status)
 	acpi_reset();
 	outb(0xcf9, 0x06);
 	outb(0x64, 0xfe);
-	__asm__ volatile("lidt %0; int3" ::"m"((struct { u16 limit; u64 base; } __attribute__((packed))){0, 0}));
+	__asm__ volatile("lidt %0; int3" ::"m"((struct {
+		u16 limit;
+		u64 base;
+	} __attribute__((packed))){0, 0}));
 	for (;;)
 		barrier();
 }

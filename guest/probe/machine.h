@@ -32,7 +32,8 @@ struct acpi_table {
 	u8 body[];
 } __attribute__((packed));
 
-/* The n-th table that the root table lists, or NULL. Nothing is checked but what is needed to walk. */
+/* The n-th table that the root table lists, or NULL. Nothing is checked but what is needed to walk.
+ */
 const struct acpi_table *acpi_table(u32 n);
 /* The first one of that signature; "DSDT" is found through the FADT. */
 const struct acpi_table *acpi_find(const char *signature);

@@ -7,9 +7,10 @@
 
 /* Simple things first: what comes later leans on what came before. */
 static const struct suite *const suites[] = {
-	&suite_acpi, &suite_pci,    &suite_vcap, &suite_common,	 &suite_msix,  &suite_intx,   &suite_ring,
-	&suite_blk,  &suite_net,    &suite_mq,	 &suite_filter,	 &suite_console, &suite_ports, &suite_packed,
-	&suite_reset, &suite_legacy, &suite_hostile,
+	&suite_acpi,  &suite_pci,    &suite_vcap,    &suite_status, &suite_common,
+	&suite_msix,  &suite_intx,   &suite_ring,    &suite_blk,    &suite_net,
+	&suite_mq,    &suite_filter, &suite_console, &suite_ports,  &suite_packed,
+	&suite_reset, &suite_legacy, &suite_hostile, &suite_abuse,
 };
 
 void main(u32 how, u64 info);
@@ -38,13 +39,15 @@ static void choose_output(void)
 
 static void describe(void)
 {
-	print("# booted by %s, %lu TSC ticks per microsecond, ecam %#lx\n", machine.how, tsc_per_us(), ecam);
+	print("# booted by %s, %lu TSC ticks per microsecond, ecam %#lx\n", machine.how,
+	      tsc_per_us(), ecam);
 	print("# command line: %s\n", machine.cmdline);
 	for (u32 i = 0; i < vdev_count; i++) {
 		const struct vdev *d = &vdevs[i];
 
-		print("# %s: %s%s, offers %#lx, %u queues, %u vectors\n", d->name, d->modern ? "modern" : "",
-		      d->legacy ? " legacy" : "", d->offered, d->num_queues, d->f->msix_n);
+		print("# %s: %s%s, offers %#lx, %u queues, %u vectors\n", d->name,
+		      d->modern ? "modern" : "", d->legacy ? " legacy" : "", d->offered,
+		      d->num_queues, d->f->msix_n);
 	}
 }
 

@@ -8,27 +8,27 @@
 
 #include "lib.h"
 
-#define PCI_VENDOR     0x00
-#define PCI_DEVICE     0x02
-#define PCI_COMMAND    0x04
-#define PCI_STATUS     0x06
-#define PCI_REVISION   0x08
-#define PCI_CLASS      0x0a
-#define PCI_HEADER     0x0e
-#define PCI_BAR(n)     (0x10 + 4 * (n))
-#define PCI_SUBVENDOR  0x2c
-#define PCI_SUBSYSTEM  0x2e
-#define PCI_ROM	       0x30
-#define PCI_CAP_PTR    0x34
-#define PCI_LINE       0x3c
-#define PCI_PIN	       0x3d
+#define PCI_VENDOR    0x00
+#define PCI_DEVICE    0x02
+#define PCI_COMMAND   0x04
+#define PCI_STATUS    0x06
+#define PCI_REVISION  0x08
+#define PCI_CLASS     0x0a
+#define PCI_HEADER    0x0e
+#define PCI_BAR(n)    (0x10 + 4 * (n))
+#define PCI_SUBVENDOR 0x2c
+#define PCI_SUBSYSTEM 0x2e
+#define PCI_ROM       0x30
+#define PCI_CAP_PTR   0x34
+#define PCI_LINE      0x3c
+#define PCI_PIN       0x3d
 
-#define CMD_IO	       0x0001
-#define CMD_MEM	       0x0002
-#define CMD_MASTER     0x0004
-#define CMD_INTX_OFF   0x0400
-#define STS_INTX       0x0008
-#define STS_CAPS       0x0010
+#define CMD_IO       0x0001
+#define CMD_MEM      0x0002
+#define CMD_MASTER   0x0004
+#define CMD_INTX_OFF 0x0400
+#define STS_INTX     0x0008
+#define STS_CAPS     0x0010
 
 #define CAP_VENDOR 0x09
 #define CAP_MSIX   0x11

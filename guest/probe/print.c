@@ -3,10 +3,10 @@
 
 #include "lib.h"
 
-#define COM1	 0x3f8
-#define LSR	 (COM1 + 5)
+#define COM1     0x3f8
+#define LSR      (COM1 + 5)
 #define LSR_THRE 0x20
-#define FIFO	 16
+#define FIFO     16
 
 static u32 room;
 static void (*other)(char);   /* where print() goes instead of the port */

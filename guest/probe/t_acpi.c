@@ -13,7 +13,8 @@ static void rsdp(struct vdev *d)
 	must(!memcmp((void *)machine.rsdp, "RSD PTR ", 8), "the RSDP's signature");
 	must_be(acpi_sum((void *)machine.rsdp, 20), 0, "sum of the first 20 bytes");
 	if (r8(machine.rsdp + 15) >= 2)
-		must_be(acpi_sum((void *)machine.rsdp, r32(machine.rsdp + 20)), 0, "sum of all of it");
+		must_be(acpi_sum((void *)machine.rsdp, r32(machine.rsdp + 20)), 0,
+			"sum of all of it");
 }
 
 static void checksums(struct vdev *d)
@@ -23,7 +24,8 @@ static void checksums(struct vdev *d)
 
 	(void)d;
 	for (; n < 64 && (t = acpi_table(n)); n++) {
-		must(t->length >= 36 && t->length < 1u << 20, "length %u of table %u", t->length, n);
+		must(t->length >= 36 && t->length < 1u << 20, "length %u of table %u", t->length,
+		     n);
 		must_be(acpi_sum(t, t->length), 0, "sum of table %u", n);
 	}
 	must(n >= 3, "only %u tables", n);

@@ -7,7 +7,7 @@
 #include "drivers.h"
 
 #define HOST_SECTOR 8  /* what the host looks at afterwards */
-#define PLAY	    64 /* sectors from here on are ours to spoil */
+#define PLAY        64 /* sectors from here on are ours to spoil */
 
 static void fill(u8 *p, u32 len, u32 seed)
 {
@@ -61,7 +61,8 @@ static void for_the_host(struct vdev *d)
 		must_be(blk_io(b, BLK_FLUSH, 0, NULL, 0, false), BLK_OK, "a flush");
 }
 
-/* The host put "lkvm probe disk" and a number at the start of each disk, if it is tests/probe/run. */
+/* The host put "lkvm probe disk" and a number at the start of each disk, if it is tests/probe/run.
+ */
 static void from_the_host(struct vdev *d)
 {
 	struct blk *b = blk_open(d, 0, 16);
@@ -106,24 +107,30 @@ static void unknown_type(struct vdev *d)
 	struct blk *b = blk_open(d, 0, 16);
 
 	for (u32 i = 0; i < ARRAY_SIZE(types); i++) {
-		must_be(blk_io(b, types[i], 0, b->data, 512, true), BLK_UNSUPP, "type %#x", types[i]);
-		must_be(blk_io(b, types[i], 0, NULL, 0, true), BLK_UNSUPP, "type %#x without data", types[i]);
+		must_be(blk_io(b, types[i], 0, b->data, 512, true), BLK_UNSUPP, "type %#x",
+			types[i]);
+		must_be(blk_io(b, types[i], 0, NULL, 0, true), BLK_UNSUPP, "type %#x without data",
+			types[i]);
 	}
 }
 
 static void out_of_range(struct vdev *d)
 {
 	struct blk *b = blk_open(d, 0, 16);
-	const u64 bad[] = {b->capacity, b->capacity + 1, 1ull << 54, (1ull << 55) - 1, 1ull << 63, ~0ull};
+	const u64 bad[] = {b->capacity,      b->capacity + 1, 1ull << 54,
+			   (1ull << 55) - 1, 1ull << 63,      ~0ull};
 
 	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
-		must_be(blk_io(b, BLK_IN, bad[i], b->data, 512, true), BLK_IOERR, "a read at %#lx", bad[i]);
+		must_be(blk_io(b, BLK_IN, bad[i], b->data, 512, true), BLK_IOERR, "a read at %#lx",
+			bad[i]);
 		if (!(d->offered & BLK_F_RO))
-			must_be(blk_io(b, BLK_OUT, bad[i], b->data, 512, false), BLK_IOERR, "a write at %#lx",
-				bad[i]);
+			must_be(blk_io(b, BLK_OUT, bad[i], b->data, 512, false), BLK_IOERR,
+				"a write at %#lx", bad[i]);
 	}
-	must_be(blk_io(b, BLK_IN, b->capacity - 1, b->data, 1024, true), BLK_IOERR, "a read across the end");
-	must_be(blk_io(b, BLK_IN, b->capacity - 1, b->data, 512, true), BLK_OK, "a read of the last sector");
+	must_be(blk_io(b, BLK_IN, b->capacity - 1, b->data, 1024, true), BLK_IOERR,
+		"a read across the end");
+	must_be(blk_io(b, BLK_IN, b->capacity - 1, b->data, 512, true), BLK_OK,
+		"a read of the last sector");
 }
 
 static void odd_lengths(struct vdev *d)
@@ -132,10 +139,11 @@ static void odd_lengths(struct vdev *d)
 	struct blk *b = blk_open(d, 0, 16);
 
 	for (u32 i = 0; i < ARRAY_SIZE(lens); i++) {
-		must_be(blk_io(b, BLK_IN, 0, b->data, lens[i], true), BLK_IOERR, "a read of %u bytes", lens[i]);
+		must_be(blk_io(b, BLK_IN, 0, b->data, lens[i], true), BLK_IOERR,
+			"a read of %u bytes", lens[i]);
 		if (!(d->offered & BLK_F_RO))
-			must_be(blk_io(b, BLK_OUT, PLAY, b->data, lens[i], false), BLK_IOERR, "a write of %u bytes",
-				lens[i]);
+			must_be(blk_io(b, BLK_OUT, PLAY, b->data, lens[i], false), BLK_IOERR,
+				"a write of %u bytes", lens[i]);
 	}
 }
 
@@ -150,7 +158,8 @@ static void read_only(struct vdev *d)
 		read_at(b, 0, 512);
 		memcpy(copy, b->data, 512);
 		fill(b->data, 512, 0x33330000);
-		must_be(blk_io(b, BLK_OUT, 0, b->data, 512, false), BLK_IOERR, "a write to a read-only disk");
+		must_be(blk_io(b, BLK_OUT, 0, b->data, 512, false), BLK_IOERR,
+			"a write to a read-only disk");
 		read_at(b, 0, 512);
 		must(!memcmp(copy, b->data, 512), "a read-only disk has changed");
 	}
@@ -176,7 +185,8 @@ static void write_zeroes(struct vdev *d)
 	skip_if(!(d->features & BLK_F_WRITE_ZEROES), "WRITE_ZEROES is not offered");
 	for (u32 unmap = 0; unmap < 2; unmap++) {
 		write_at(b, PLAY, 4096, 0x44440000);
-		must_be(segment_io(b, BLK_WRITE_ZEROES, PLAY + 2, 3, unmap), BLK_OK, "write zeroes, unmap %u", unmap);
+		must_be(segment_io(b, BLK_WRITE_ZEROES, PLAY + 2, 3, unmap), BLK_OK,
+			"write zeroes, unmap %u", unmap);
 		must_be(b->used_len, 1, "used length");
 		read_at(b, PLAY, 4096);
 		must_fill(b->data, 1024, 0x44440000, "in front");
@@ -184,10 +194,12 @@ static void write_zeroes(struct vdev *d)
 			must(!*(u32 *)(b->data + i), "byte %u is not zero", i);
 		must_fill(b->data + 2560, 4096 - 2560, 0x44440000 + 2560, "behind");
 	}
-	must_be(segment_io(b, BLK_WRITE_ZEROES, b->capacity - 1, 2, 0), BLK_IOERR, "across the end");
+	must_be(segment_io(b, BLK_WRITE_ZEROES, b->capacity - 1, 2, 0), BLK_IOERR,
+		"across the end");
 	must_be(segment_io(b, BLK_WRITE_ZEROES, ~0ull, 1, 0), BLK_IOERR, "at a sector that wraps");
 	must_be(segment_io(b, BLK_WRITE_ZEROES, PLAY, 1, 2), BLK_UNSUPP, "an unknown flag");
-	must_be(segment_io(b, BLK_WRITE_ZEROES, PLAY, 1, 0x80000000), BLK_UNSUPP, "an unknown flag");
+	must_be(segment_io(b, BLK_WRITE_ZEROES, PLAY, 1, 0x80000000), BLK_UNSUPP,
+		"an unknown flag");
 }
 
 static void discard(struct vdev *d)
@@ -211,10 +223,12 @@ static void not_negotiated(struct vdev *d)
 {
 	struct blk *b = blk_open_rw(d, 0);
 
-	must(segment_io(b, BLK_SECURE_ERASE, PLAY, 1, 0) != BLK_OK, "SECURE_ERASE works unnegotiated");
+	must(segment_io(b, BLK_SECURE_ERASE, PLAY, 1, 0) != BLK_OK,
+	     "SECURE_ERASE works unnegotiated");
 	for (u32 type = 15; type <= 24; type++)
 		if (type != 17 && type != 19 && type != 21 && type != 23)
-			must_be(blk_io(b, type, 0, NULL, 0, true), BLK_UNSUPP, "zone request %u", type);
+			must_be(blk_io(b, type, 0, NULL, 0, true), BLK_UNSUPP, "zone request %u",
+				type);
 }
 
 static void config_fields(struct vdev *d)
@@ -223,7 +237,8 @@ static void config_fields(struct vdev *d)
 	u32 v;
 
 	must(capacity, "capacity is 0");
-	must_be(reg_r16(&d->config, 0) | (u64)reg_r16(&d->config, 2) << 16, (u32)capacity, "capacity as words");
+	must_be(reg_r16(&d->config, 0) | (u64)reg_r16(&d->config, 2) << 16, (u32)capacity,
+		"capacity as words");
 	must_be(reg_r8(&d->config, 0), capacity & 0xff, "capacity's first byte");
 	if (d->offered & BLK_F_BLK_SIZE) {
 		v = reg_r32(&d->config, 20);
@@ -232,7 +247,8 @@ static void config_fields(struct vdev *d)
 	if (d->offered & BLK_F_SEG_MAX)
 		must(reg_r32(&d->config, 12), "seg_max is 0");
 	if (d->offered & BLK_F_MQ)
-		must(reg_r16(&d->config, 34) == d->num_queues, "num_queues %u", reg_r16(&d->config, 34));
+		must(reg_r16(&d->config, 34) == d->num_queues, "num_queues %u",
+		     reg_r16(&d->config, 34));
 	else
 		must_be(d->num_queues, 1, "queues without MQ");
 	if (d->offered & BLK_F_WRITE_ZEROES) {
@@ -336,7 +352,8 @@ static void malformed(struct vdev *d)
 }
 
 static const struct test tests[] = {
-	{"BLK-01,BLK-03,BLK-04,BLK-05,CFG-02", "configuration fields make sense", config_fields, BLK, 0},
+	{"BLK-01,BLK-03,BLK-04,BLK-05,CFG-02", "configuration fields make sense", config_fields, BLK,
+	 0},
 	{"BLK-11", "unused bytes are 0", unused_fields, BLK, 0},
 	{"PCI-DEVCFG-02", "configuration is read-only", config_read_only, BLK, 0},
 	{"BLK-29", "the host's label is read", from_the_host, BLK, 0},

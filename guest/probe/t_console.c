@@ -17,7 +17,8 @@ static void output_chain(struct vdev *d)
 {
 	struct con *c = con_open(d, 0);
 	char *text = alloc(64, 1);
-	struct buf bufs[4] = {{text, 1, false}, {text + 1, 10, false}, {text + 11, 15, false}, {text + 26, 5, false}};
+	struct buf bufs[4] = {
+	    {text, 1, false}, {text + 1, 10, false}, {text + 11, 15, false}, {text + 26, 5, false}};
 
 	memcpy(text, "[probe: one line in 4 pieces]\n\n", 31);
 	must_be(vq_do(c->tx, bufs, 4).len, 0, "used length of output");
@@ -32,7 +33,8 @@ static void output_interrupt(struct vdev *d)
 	c = con_open(d, 0);
 	text[0] = '.';
 	con_send(c, text, 1);
-	must(wait_until(irq_count[VEC_MSI(vd_vector(d, 1))], PATIENCE), "no interrupt of the tx queue");
+	must(wait_until(irq_count[VEC_MSI(vd_vector(d, 1))], PATIENCE),
+	     "no interrupt of the tx queue");
 }
 
 /* With probe.echo on the command line the host sends back each line that begins with "echo ". */
@@ -53,7 +55,8 @@ static void input(struct vdev *d)
 		in.len = 64 - got;
 		got += vq_do(c->rx, &in, 1).len;
 	}
-	must(got >= 16 && !memcmp(c->in, "echo probe-input", 16), "%u bytes came back, and not the same", got);
+	must(got >= 16 && !memcmp(c->in, "echo probe-input", 16),
+	     "%u bytes came back, and not the same", got);
 }
 
 static void size_fields(struct vdev *d)

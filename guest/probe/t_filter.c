@@ -53,7 +53,8 @@ static bool arrives(struct net *n, const void *mac, u64 patience)
 	must(net_send(n, frame, 60), "the request is not sent");
 	end = now_us() + patience;
 	while ((got = net_recv(n, &len, patience)) && now_us() < end)
-		if (len >= 42 && got[12] == 8 && got[13] == 6 && got[21] == 2 && !memcmp(got, mac, 6))
+		if (len >= 42 && got[12] == 8 && got[13] == 6 && got[21] == 2 &&
+		    !memcmp(got, mac, 6))
 			return true;
 	return false;
 }
@@ -253,7 +254,8 @@ static void strange_header(struct vdev *d)
 		if (i == 0)
 			*h = (struct net_header){.csum_start = 0xffff, .csum_offset = 0xfff0};
 		else if (i == 1)
-			*h = (struct net_header){.hdr_len = 0xffff, .gso_size = 7, .num_buffers = 9};
+			*h =
+			    (struct net_header){.hdr_len = 0xffff, .gso_size = 7, .num_buffers = 9};
 		else
 			h->flags = 0x80;
 		echo_frame(n, p + 12, mac);
@@ -262,7 +264,8 @@ static void strange_header(struct vdev *d)
 	}
 }
 
-/* The device, or who is behind it, finishes a checksum of which the guest left the pseudo-header's sum. */
+/* The device, or who is behind it, finishes a checksum of which the guest left the pseudo-header's
+ * sum. */
 static void unfinished_checksum(struct vdev *d)
 {
 	u8 mac[6], *p = alloc(12 + 80, 16), *got = NULL;
@@ -297,7 +300,8 @@ static void unfinished_checksum(struct vdev *d)
 	while ((got = net_recv(n, &len, PATIENCE / 3)))
 		if (len >= 42 && got[12] == 8 && got[13] == 0 && got[23] == 1 && got[34] == 3)
 			return;
-	test_fail(__FILE_NAME__, __LINE__, "no \"port unreachable\": the packet did not come out right");
+	test_fail(__FILE_NAME__, __LINE__,
+		  "no \"port unreachable\": the packet did not come out right");
 }
 
 static void guest_checksum(struct vdev *d)
@@ -312,7 +316,8 @@ static void guest_checksum(struct vdev *d)
 	must(!(n->last->flags & ~7), "flags %#x", n->last->flags);
 	must_be(n->last->gso_type, 0, "gso_type without a GUEST segmentation feature");
 	if (n->last->flags & 1)
-		must(n->last->csum_start + n->last->csum_offset + 2 <= 74, "csum_start %u", n->last->csum_start);
+		must(n->last->csum_start + n->last->csum_offset + 2 <= 74, "csum_start %u",
+		     n->last->csum_start);
 	else
 		must_be(sum16(got + 34, 40), 0, "sum of the answer");
 }
@@ -320,12 +325,17 @@ static void guest_checksum(struct vdev *d)
 static void bad_offloads(struct vdev *d)
 {
 	static const struct net_header bad[] = {
-		{.flags = 1, .csum_start = 0xffff, .csum_offset = 0xffff},
-		{.flags = 1, .csum_start = 72, .csum_offset = 1},
-		{.gso_type = 1, .gso_size = 0, .hdr_len = 0xffff},
-		{.gso_type = 1, .flags = 1, .gso_size = 1, .hdr_len = 54, .csum_start = 34, .csum_offset = 16},
-		{.gso_type = 0x7f, .gso_size = 100},
-		{.gso_type = 4, .gso_size = 0xffff},
+	    {.flags = 1, .csum_start = 0xffff, .csum_offset = 0xffff},
+	    {.flags = 1, .csum_start = 72, .csum_offset = 1},
+	    {.gso_type = 1, .gso_size = 0, .hdr_len = 0xffff},
+	    {.gso_type = 1,
+	     .flags = 1,
+	     .gso_size = 1,
+	     .hdr_len = 54,
+	     .csum_start = 34,
+	     .csum_offset = 16},
+	    {.gso_type = 0x7f, .gso_size = 100},
+	    {.gso_type = 4, .gso_size = 0xffff},
 	};
 	u8 *p = alloc(12 + 80, 16);
 	struct buf buf = {p, 12 + 74, false};
@@ -352,9 +362,11 @@ static const struct test tests[] = {
 	{"NET-104,NET-108,NET-109", "ALLUNI and NOUNI", unicast_modes, NET, 0},
 	{"NET-105,NET-106,NET-107,NET-110,NET-111", "NOMULTI and NOBCAST", group_modes, NET, 0},
 	{"NET-029,NET-052", "an echo comes back whole", echo, NET, 0},
-	{"NET-030,NET-031,NET-036", "header fields that mean nothing change nothing", strange_header, NET, 0},
+	{"NET-030,NET-031,NET-036", "header fields that mean nothing change nothing", strange_header,
+	 NET, 0},
 	{"NET-041", "a checksum left unfinished is finished", unfinished_checksum, NET, 0},
-	{"NET-064,NET-065,NET-066,NET-077,NET-074", "with GUEST_CSUM the header tells the truth", guest_checksum, NET, 0},
+	{"NET-064,NET-065,NET-066,NET-077,NET-074", "with GUEST_CSUM the header tells the truth",
+	 guest_checksum, NET, 0},
 	{"X-NET-02", "offload headers that can't be", bad_offloads, NET, HOSTILE},
 };
 

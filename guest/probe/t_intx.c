@@ -12,8 +12,8 @@ static void read_one(struct blk *b)
 static const u8 candidates[] = {16, 17, 18, 19, 20, 21, 22, 23, 5, 9, 10, 11};
 
 /*
- * Which pin a function's line ends at is written down in AML, which we don't read: raise the line and
- * see who answers. Where a line reaches two pins (one for the 8259s), the higher one is taken.
+ * Which pin a function's line ends at is written down in AML, which we don't read: raise the line
+ * and see who answers. Where a line reaches two pins (one for the 8259s), the higher one is taken.
  */
 static int find_pin(struct blk *b)
 {
@@ -93,7 +93,8 @@ static void line_raised(struct vdev *d)
 	must(spurious <= 5, "the line is up %u times with ISR 0", spurious);
 }
 
-/* One interrupt more after ISR was read is allowed, as on any shared line; a line that stays is not. */
+/* One interrupt more after ISR was read is allowed, as on any shared line; a line that stays is
+ * not. */
 static void level_stays(struct vdev *d)
 {
 	int pin;
@@ -104,7 +105,8 @@ static void level_stays(struct vdev *d)
 	read_one(b);
 	must(wait_until(irq_count[VEC_PIN(pin)] == 1, PATIENCE), "no interrupt at pin %d", pin);
 	pin_unmask(pin); /* ISR has not been read: the line is still up */
-	must(wait_until(irq_count[VEC_PIN(pin)] == 2, PATIENCE), "the line does not stay up until ISR is read");
+	must(wait_until(irq_count[VEC_PIN(pin)] == 2, PATIENCE),
+	     "the line does not stay up until ISR is read");
 	must_be(reg_r8(&d->isr, 0), 1, "ISR");
 	delay_us(SETTLE / 4);
 	pin_unmask(pin);
@@ -179,14 +181,15 @@ static void config_change(struct vdev *d)
 }
 
 static const struct test tests[] = {
-	{"PCI-ISR-03,PCI-ISR-04,PCI-ISR-05,PCI-ISR-06", "ISR and the status bit show a queue's event until ISR is read",
-	 isr_bit, BLK, 0},
+	{"PCI-ISR-03,PCI-ISR-04,PCI-ISR-05,PCI-ISR-06",
+	 "ISR and the status bit show a queue's event until ISR is read", isr_bit, BLK, 0},
 	{"PCI-ISR-09", "a queue's event raises the line", line_raised, BLK, 0},
 	{"PCI-ISR-06", "the line stays up until ISR is read", level_stays, BLK, 0},
 	{"PCI-ISR-07", "Interrupt Disable holds the line down", disable_bit, BLK, 0},
 	{"PCI-RESET-07", "a reset lowers the line and clears ISR", reset_lowers, BLK, 0},
 	{"PCI-MSIX-10", "with MSI-X on the line is silent", msix_takes_over, BLK, 0},
-	{"PCI-ISR-11", "a configuration change sets ISR bit 1 and raises the line", config_change, BLK, HOSTILE},
+	{"PCI-ISR-11", "a configuration change sets ISR bit 1 and raises the line", config_change, BLK,
+	 HOSTILE},
 };
 
 const struct suite suite_intx = {"intx", tests, ARRAY_SIZE(tests)};

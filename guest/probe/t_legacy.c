@@ -57,7 +57,8 @@ static void ids(struct vdev *d)
 static void both_faces(struct vdev *d)
 {
 	skip_if(!d->modern, "a legacy-only device");
-	must(d->common.cap && d->notify.cap && d->isr.cap && d->pcicfg, "a virtio capability is missing");
+	must(d->common.cap && d->notify.cap && d->isr.cap && d->pcicfg,
+	     "a virtio capability is missing");
 }
 
 static void registers(struct vdev *d)
@@ -73,7 +74,8 @@ static void registers(struct vdev *d)
 	reg_w16(IO, L_QUEUE_SELECT, 1);
 	must_be(reg_r16(IO, L_QUEUE_SELECT), 1, "queue select");
 	must_be(reg_r8(IO, L_ISR), 0, "ISR");
-	must_be(reg_r8(IO, L_DEVICE_FEATURE + 1), offered >> 8 & 0xff, "the second byte of the host features");
+	must_be(reg_r8(IO, L_DEVICE_FEATURE + 1), offered >> 8 & 0xff,
+		"the second byte of the host features");
 }
 
 static void old_features(struct vdev *d)
@@ -82,7 +84,8 @@ static void old_features(struct vdev *d)
 
 	must_be(offered & BIT(30), 0, "bit 30");
 	if (d->modern)
-		must_be(offered & ~(F_NOTIFY_ON_EMPTY | F_ANY_LAYOUT | BIT(0) | BIT(6) | BIT(7)) & ~(u32)d->offered,
+		must_be(offered & ~(F_NOTIFY_ON_EMPTY | F_ANY_LAYOUT | BIT(0) | BIT(6) | BIT(7)) &
+			    ~(u32)d->offered,
 			0, "features that the modern face lacks");
 }
 
@@ -177,7 +180,8 @@ static void ring_wraps(struct vdev *d)
 	for (u32 i = 0; i <= n; i++) {
 		struct buf bufs[3];
 
-		vq_offer(b->q, vq_chain(b->q, bufs, blk_bufs(b, bufs, BLK_IN, 0, b->data, 512, true)));
+		vq_offer(b->q,
+			 vq_chain(b->q, bufs, blk_bufs(b, bufs, BLK_IN, 0, b->data, 512, true)));
 		vq_kick(b->q);
 		vq_wait(b->q);
 	}
@@ -419,27 +423,29 @@ static void mixed(struct vdev *d)
 static const struct test tests[] = {
 	{"LPCI-01,LPCI-02,LPCI-03,LPCI-04,PCI-DISC-02", "revision, IDs and BAR 0", ids, ANY, LEGACY},
 	{"LPCI-16", "a transitional device has the modern structures too", both_faces, ANY, LEGACY},
-	{"LPCI-06,LPCI-07,LPCI-11,LPCI-15", "registers are where they were", registers, ANY,
-	 LEGACY},
+	{"LPCI-06,LPCI-07,LPCI-11,LPCI-15", "registers are where they were", registers, ANY, LEGACY},
 	{"LFEAT-07,LNET-01,LBLK-01", "no feature that neither face knows", old_features, ANY, LEGACY},
 	{"LFEAT-06", "ANY_LAYOUT is offered", any_layout, ANY, LEGACY},
 	{"LPCI-18", "queue size is read-only, and 0 where there is none", queue_size, ANY, LEGACY},
 	{"LPCI-17,LPCI-19", "page numbers read back, and 0 after a reset", page_number, ANY, LEGACY},
-	{"LPCI-08,LPCI-09,LPCI-10", "MSI-X moves the configuration by four bytes", msix_shift, ANY, LEGACY},
-	{"LPCI-05,LCFG-01,LBLK-02,LNET-02,LCON-01", "configuration reads the same at every width", config_widths, ANY,
+	{"LPCI-08,LPCI-09,LPCI-10", "MSI-X moves the configuration by four bytes", msix_shift, ANY,
 	 LEGACY},
-	{"LFEAT-01,LFEAT-02,LSTAT-03,LBLK-05,LBLK-09,LRING-05", "a legacy driver reads and writes", read_write, BLK,
-	 LEGACY},
+	{"LPCI-05,LCFG-01,LBLK-02,LNET-02,LCON-01", "configuration reads the same at every width",
+	 config_widths, ANY, LEGACY},
+	{"LFEAT-01,LFEAT-02,LSTAT-03,LBLK-05,LBLK-09,LRING-05", "a legacy driver reads and writes",
+	 read_write, BLK, LEGACY},
 	{"LRING-01,LRING-02,LRING-03", "the ring wraps", ring_wraps, BLK, LEGACY},
 	{"LSTAT-02", "queues work before DRIVER_OK", before_driver_ok, BLK, LEGACY},
 	{"LRING-04", "any framing once ANY_LAYOUT is accepted", one_descriptor, BLK, LEGACY},
 	{"LBLK-08", "SCSI commands end with UNSUPP", old_types, BLK, LEGACY},
 	{"LBLK-06", "FLUSH_OUT flushes", flush_out, BLK, LEGACY},
-	{"LBLK-03,LBLK-04", "status and feature writes leave writeback alone", writeback_stays, BLK, LEGACY},
+	{"LBLK-03,LBLK-04", "status and feature writes leave writeback alone", writeback_stays, BLK,
+	 LEGACY},
 	{"LPCI-08", "MSI-X", by_msix, BLK, LEGACY},
 	{"LPCI-06", "ISR", by_isr, BLK, LEGACY},
 	{"LFEAT-05", "NOTIFY_ON_EMPTY interrupts in spite of NO_INTERRUPT", on_empty, BLK, LEGACY},
-	{"LNET-04,LNET-05,LNET-11", "packet headers of 10 bytes, 12 with MRG_RXBUF", header_sizes, NET, LEGACY},
+	{"LNET-04,LNET-05,LNET-11", "packet headers of 10 bytes, 12 with MRG_RXBUF", header_sizes, NET,
+	 LEGACY},
 	{"LNET-03,LSTAT-01", "the MAC address can be written", mac_writable, NET, LEGACY},
 	{"LNET-06,LNET-12", "control commands", commands, NET, LEGACY},
 	{"CON-08", "console output", output, CONSOLE, LEGACY},

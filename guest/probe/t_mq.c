@@ -78,7 +78,8 @@ static int ask(struct pairs *p, u32 pair)
 
 	net_peer(&peer, &own);
 	p->n.tx = p->tx[pair];
-	must(net_send(&p->n, frame, net_arp_frame(&p->n, frame, peer, own)), "pair %u does not send", pair);
+	must(net_send(&p->n, frame, net_arp_frame(&p->n, frame, peer, own)),
+	     "pair %u does not send", pair);
 	while (now_us() < end)
 		for (u32 i = 0; i < 2; i++)
 			if (take_arp(p, i))
@@ -151,7 +152,8 @@ static void queue_reset(struct vdev *d)
 	for (u32 i = 0; i < 2; i++) {
 		vd_select(d, 2 * i);
 		reg_w16(&d->common, C_QUEUE_RESET, 1);
-		must(wait_until(!reg_r16(&d->common, C_QUEUE_RESET), PATIENCE), "queue %u is not reset", 2 * i);
+		must(wait_until(!reg_r16(&d->common, C_QUEUE_RESET), PATIENCE),
+		     "queue %u is not reset", 2 * i);
 	}
 	delay_us(SETTLE);
 	must_be(vd_status(d), 15, "status with all rx queues reset");
@@ -162,7 +164,8 @@ static const struct test tests[] = {
 	{"NET-001,NET-124,NET-126", "with two pairs answers arrive in one of them", both, NET, 0},
 	{"NET-127,NET-129", "one pair again: nothing arrives in the second", back_to_one, NET, 0},
 	{"NET-128", "a reset brings back the first pair alone", after_reset, NET, HOSTILE},
-	{"NET-001,NET-123", "without MQ the control queue is queue 2 and knows no pairs", control_without_mq, NET, 0},
+	{"NET-001,NET-123", "without MQ the control queue is queue 2 and knows no pairs",
+	 control_without_mq, NET, 0},
 	{"NET-131", "all rx queues reset", queue_reset, NET, HOSTILE},
 };
 

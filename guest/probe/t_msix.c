@@ -13,8 +13,8 @@ static void read_one(struct blk *b)
 
 static void expect_irqs(u32 entry, u32 n)
 {
-	must(wait_until(irq_count[VEC_MSI(entry)] >= n, PATIENCE), "vector %u: %u interrupts, wanted %u", entry,
-	     irq_count[VEC_MSI(entry)], n);
+	must(wait_until(irq_count[VEC_MSI(entry)] >= n, PATIENCE),
+	     "vector %u: %u interrupts, wanted %u", entry, irq_count[VEC_MSI(entry)], n);
 	must_be(irq_count[VEC_MSI(entry)], n, "interrupts of vector %u", entry);
 }
 
@@ -36,7 +36,8 @@ static void table_size(struct vdev *d)
 	must(d->f->msix_n >= 2 && d->f->msix_n <= 0x800, "%u vectors", d->f->msix_n);
 	for (u32 i = 0; i < d->f->msix_n && i < 16; i++) {
 		msix_entry(d->f, i, 0xfee00000 + (i << 12), i, 1);
-		must_be(r32(d->f->msix_table + 16 * i), 0xfee00000 + (i << 12), "address of entry %u", i);
+		must_be(r32(d->f->msix_table + 16 * i), 0xfee00000 + (i << 12),
+			"address of entry %u", i);
 		must_be(r32(d->f->msix_table + 16 * i + 8), i, "data of entry %u", i);
 	}
 }
@@ -74,9 +75,11 @@ static void vector_absent(struct vdev *d)
 		if (bad < d->f->msix_n)
 			continue;
 		reg_w16(C, C_CONFIG_VECTOR, bad);
-		must_be(reg_r16(C, C_CONFIG_VECTOR), NO_VECTOR, "config vector %u, which is not there", bad);
+		must_be(reg_r16(C, C_CONFIG_VECTOR), NO_VECTOR,
+			"config vector %u, which is not there", bad);
 		reg_w16(C, C_QUEUE_VECTOR, bad);
-		must_be(reg_r16(C, C_QUEUE_VECTOR), NO_VECTOR, "queue vector %u, which is not there", bad);
+		must_be(reg_r16(C, C_QUEUE_VECTOR), NO_VECTOR,
+			"queue vector %u, which is not there", bad);
 	}
 }
 
@@ -246,7 +249,8 @@ static void silent_after_reset(struct vdev *d)
 	irq_reset();
 	read_one(b);
 	msix_mask(d->f, 1, false);
-	must(wait_until(irq_count[VEC_MSI(1)], PATIENCE), "no interrupt after a reset and a new start");
+	must(wait_until(irq_count[VEC_MSI(1)], PATIENCE),
+	     "no interrupt after a reset and a new start");
 }
 
 static void scribbled(struct vdev *d)
@@ -269,7 +273,8 @@ static void scribbled(struct vdev *d)
 	msix_on(d->f);
 	irq_reset();
 	read_one(b);
-	must(wait_until(irq_count[VEC_MSI(1)], PATIENCE), "no interrupt once the table is right again");
+	must(wait_until(irq_count[VEC_MSI(1)], PATIENCE),
+	     "no interrupt once the table is right again");
 }
 
 static void config_vector(struct vdev *d)
@@ -291,7 +296,8 @@ static void config_vector(struct vdev *d)
 
 static const struct test tests[] = {
 	{"PCI-MSIX-01,PCI-MSIX-02", "the table has as many entries as it says", table_size, ANY, 0},
-	{"PCI-MSIX-05,PCI-MSIX-06,PCI-MSIX-08", "vector registers read back what was mapped", vector_registers, ANY, 0},
+	{"PCI-MSIX-05,PCI-MSIX-06,PCI-MSIX-08", "vector registers read back what was mapped",
+	 vector_registers, ANY, 0},
 	{"PCI-MSIX-09", "a vector that is not there reads back as NO_VECTOR", vector_absent, ANY, 0},
 	{"PCI-MSIX-07", "all vectors are unmapped after a reset", vectors_after_reset, ANY, 0},
 	{"PCI-MSIX-14", "a queue's event sends its vector's message", delivered, BLK, 0},
@@ -299,15 +305,17 @@ static const struct test tests[] = {
 	{"PCI-MSIX-13", "an unmapped queue sends nothing at all", unmapped, BLK, 0},
 	{"PCI-MSIX-04", "a queue's vector can change under way", remapped_live, BLK, 0},
 	{"PCI-MSIX-11", "a masked entry holds its message until it is unmasked", masked_entry, BLK, 0},
-	{"PCI-MSIX-11", "a masked function holds its messages until it is unmasked", masked_function, BLK, 0},
+	{"PCI-MSIX-11", "a masked function holds its messages until it is unmasked", masked_function,
+	 BLK, 0},
 	{"PCI-MSIX-11", "events held back make one message", pending_collapses, BLK, 0},
 	{"PCI-MSIX-12", "address and data can be rewritten under way", rewritten, BLK, 0},
 	{"PCI-MSIX-04", "queue and configuration share a vector", shared, BLK, 0},
 	{"PCI-MSIX-10", "with MSI-X switched off again the ISR is used", disabled_again, BLK, 0},
-	{"RST-02", "a message held back before a reset does no harm after it", silent_after_reset, BLK, 0},
+	{"RST-02", "a message held back before a reset does no harm after it", silent_after_reset, BLK,
+	 0},
 	{"X-MSIX-01", "a table scribbled on works again once it is right", scribbled, BLK, HOSTILE},
-	{"STAT-03,STAT-04,PCI-MSIX-16,PCI-ISR-02", "a broken ring sets NEEDS_RESET and sends the config vector",
-	 config_vector, BLK, HOSTILE},
+	{"STAT-03,STAT-04,PCI-MSIX-16,PCI-ISR-02",
+	 "a broken ring sets NEEDS_RESET and sends the config vector", config_vector, BLK, HOSTILE},
 };
 
 const struct suite suite_msix = {"msix", tests, ARRAY_SIZE(tests)};

@@ -15,7 +15,8 @@ static void config_fields(struct vdev *d)
 	if (d->offered & (NET_F_MQ | NET_F_RSS)) {
 		v = reg_r16(&d->config, 8);
 		must(v >= 1 && v <= 0x8000, "max_virtqueue_pairs %u", v);
-		must(d->num_queues >= 2 * v + !!(d->offered & NET_F_CTRL_VQ), "%u queues", d->num_queues);
+		must(d->num_queues >= 2 * v + !!(d->offered & NET_F_CTRL_VQ), "%u queues",
+		     d->num_queues);
 	}
 	if (d->offered & NET_F_MTU) {
 		v = reg_r16(&d->config, 10);
@@ -54,7 +55,8 @@ static void transmit(struct vdev *d)
 	frame[12] = 0x88;
 	frame[13] = 0xb5;
 	for (u32 len = 60; len <= 1514; len += 727)
-		must(net_send(n, frame, len), "a packet of %u bytes is not used, or with a length", len);
+		must(net_send(n, frame, len), "a packet of %u bytes is not used, or with a length",
+		     len);
 }
 
 static void tx_framing(struct vdev *d)
@@ -67,7 +69,9 @@ static void tx_framing(struct vdev *d)
 	p[24] = 0x88;
 	p[25] = 0xb5;
 	for (u32 cut = 0; cut < 72; cut += 5) {
-		struct buf bufs[3] = {{p, cut + !cut, false}, {p + cut + !cut, 5, false}, {p + cut + !cut + 5, 66 - cut, false}};
+		struct buf bufs[3] = {{p, cut + !cut, false},
+				      {p + cut + !cut, 5, false},
+				      {p + cut + !cut + 5, 66 - cut, false}};
 
 		if (cut > 60)
 			bufs[2].len = 1;
@@ -85,7 +89,8 @@ static void tx_interrupt(struct vdev *d)
 	memset(frame, 0xff, 6);
 	memcpy(frame + 6, n->mac, 6);
 	must(net_send(n, frame, 60), "a packet is not sent");
-	must(wait_until(irq_count[VEC_MSI(vd_vector(d, 1))], PATIENCE), "no interrupt of the tx queue");
+	must(wait_until(irq_count[VEC_MSI(vd_vector(d, 1))], PATIENCE),
+	     "no interrupt of the tx queue");
 }
 
 static void receive(struct vdev *d)
@@ -160,7 +165,8 @@ static void rx_mergeable(struct vdev *d)
 		u32 peer, own;
 
 		skip_if(!net_peer(&peer, &own), "no probe.peer= and probe.ip= on the command line");
-		must(net_send(n, frame, net_arp_frame(n, frame, peer, own)), "the request is not sent");
+		must(net_send(n, frame, net_arp_frame(n, frame, peer, own)),
+		     "the request is not sent");
 		must(net_recv(n, &len, PATIENCE), "no answer");
 		bufs = n->last->num_buffers;
 		must(bufs >= 2 && bufs < 15, "num_buffers %u", bufs);
@@ -168,9 +174,11 @@ static void rx_mergeable(struct vdev *d)
 		for (u32 i = 1; i < bufs; i++) {
 			struct done x;
 
-			must(vq_has_used(n->rx), "buffer %u is not used together with the first", i);
+			must(vq_has_used(n->rx), "buffer %u is not used together with the first",
+			     i);
 			x = vq_take(n->rx);
-			must(x.len && (x.len == 32 || i + 1 == bufs), "buffer %u holds %u bytes", i, x.len);
+			must(x.len && (x.len == 32 || i + 1 == bufs), "buffer %u holds %u bytes", i,
+			     x.len);
 			net_post(n, n->rx_len);
 		}
 		vq_kick(n->rx);
@@ -209,7 +217,8 @@ static void ctrl_unknown(struct vdev *d)
 	u8 *data = alloc(8, 8);
 
 	for (u32 i = 0; i < ARRAY_SIZE(bad); i++)
-		must_be(net_command(n, bad[i][0], bad[i][1], data, 4), 1, "class %u command %u", bad[i][0], bad[i][1]);
+		must_be(net_command(n, bad[i][0], bad[i][1], data, 4), 1, "class %u command %u",
+			bad[i][0], bad[i][1]);
 }
 
 static void ctrl_rx(struct vdev *d)
@@ -311,7 +320,8 @@ static void ctrl_framing(struct vdev *d)
 	volatile u8 *ack = alloc(1, 1);
 
 	for (u32 shape = 0; shape < 3; shape++) {
-		struct buf parts[4] = {{cmd, 1, false}, {cmd + 1, 1, false}, {cmd + 2, 1, false}, {ack, 1, true}};
+		struct buf parts[4] = {
+		    {cmd, 1, false}, {cmd + 1, 1, false}, {cmd + 2, 1, false}, {ack, 1, true}};
 		struct buf one[2] = {{cmd, 3, false}, {ack, 1, true}};
 		struct buf two[3] = {{cmd, 1, false}, {cmd + 1, 2, false}, {ack, 1, true}};
 
@@ -338,7 +348,8 @@ static void reset_in_flight(struct vdev *d)
 		for (u32 i = 0; i < NET_RX_BUFS; i++)
 			net_post(n, NET_BUF_SIZE);
 		vq_kick(n->rx);
-		must(net_send(n, frame, net_arp_frame(n, frame, peer, own)), "the request is not sent");
+		must(net_send(n, frame, net_arp_frame(n, frame, peer, own)),
+		     "the request is not sent");
 		must(vd_reset(d), "no reset");
 		rx = n->rx->used->idx;
 		tx = n->tx->used->idx;
@@ -370,18 +381,19 @@ static void tx_malformed(struct vdev *d)
 }
 
 static const struct test tests[] = {
-	{"NET-009,NET-010,NET-011,NET-018,NET-019,NET-023", "configuration fields make sense", config_fields, NET, 0},
+	{"NET-009,NET-010,NET-011,NET-018,NET-019,NET-023", "configuration fields make sense",
+	 config_fields, NET, 0},
 	{"NET-024", "configuration is read-only", config_read_only, NET, 0},
 	{"NET-029", "packets of any length are sent and used with length 0", transmit, NET, 0},
 	{"NET-029,SPLIT-04", "header and packet cut up anyhow", tx_framing, NET, 0},
 	{"USED-07", "sending raises the tx queue's interrupt", tx_interrupt, NET, 0},
-	{"NET-044,NET-046,NET-051,NET-070", "an answer arrives in one buffer with a plain header", receive, NET,
-	 0},
+	{"NET-044,NET-046,NET-051,NET-070", "an answer arrives in one buffer with a plain header",
+	 receive, NET, 0},
 	{"NET-047", "num_buffers is 1 without MRG_RXBUF", num_buffers_one, NET, 0},
 	{"USED-07", "an arriving packet raises the rx queue's interrupt", rx_interrupt, NET, 0},
 	{"NET-044", "packets before there are buffers do no harm", rx_late_buffers, NET, 0},
-	{"NET-043,NET-045,NET-048,NET-049,NET-050", "mergeable buffers are filled in turn and used together",
-	 rx_mergeable, NET, 0},
+	{"NET-043,NET-045,NET-048,NET-049,NET-050",
+	 "mergeable buffers are filled in turn and used together", rx_mergeable, NET, 0},
 	{"NET-044", "a buffer that is too small is not overrun", rx_too_small, NET, HOSTILE},
 	{"NET-097", "unknown commands get ERR", ctrl_unknown, NET, 0},
 	{"NET-098", "a command cut up anyhow", ctrl_framing, NET, 0},
@@ -391,7 +403,8 @@ static const struct test tests[] = {
 	{"NET-113,NET-116", "MAC_TABLE_SET takes two counted tables", ctrl_mac_table, NET, 0},
 	{"NET-120", "VLAN ids are added and deleted", ctrl_vlan, NET, 0},
 	{"NET-127", "queue pairs out of range get ERR", ctrl_mq, NET, 0},
-	{"NET-142,NET-143", "offloads are switched; one that was not negotiated gets ERR", ctrl_offloads, NET, 0},
+	{"NET-142,NET-143", "offloads are switched; one that was not negotiated gets ERR",
+	 ctrl_offloads, NET, 0},
 	{"PCI-RESET-01,RST-03", "a reset with packets under way", reset_in_flight, NET, HOSTILE},
 	{"X-NET-01", "packets too short to be any", tx_malformed, NET, HOSTILE},
 };

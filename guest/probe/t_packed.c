@@ -83,7 +83,8 @@ static void used_flags(struct vdev *d)
 	vq_offer(b->q, head);
 	vq_kick(b->q);
 	must(wait_until(vq_has_used(b->q), PATIENCE), "nothing comes back");
-	must_be(b->q->ring[head].flags & (P_AVAIL | P_USED), P_AVAIL | P_USED, "flags in the first lap");
+	must_be(b->q->ring[head].flags & (P_AVAIL | P_USED), P_AVAIL | P_USED,
+		"flags in the first lap");
 	must_be(b->q->ring[head].len, 513, "len");
 	must(b->q->ring[head + 1].flags & D_NEXT, "the second slot has been written");
 	must_be(b->q->ring[head + 2].len, 1, "len of the third slot");
@@ -143,7 +144,8 @@ static void batch(struct vdev *d)
 
 	memset(status, BLK_NO_STATUS, 16);
 	for (u32 i = 0; i < 16; i++) {
-		struct buf bufs[3] = {{h + i, 16, false}, {data + 512 * i, 512, true}, {status + i, 1, true}};
+		struct buf bufs[3] = {
+		    {h + i, 16, false}, {data + 512 * i, 512, true}, {status + i, 1, true}};
 
 		h[i].sector = i;
 		heads[i] = vq_chain(b->q, bufs, 3);
@@ -222,7 +224,8 @@ static void indirect_flags(struct vdev *d)
 	t = (void *)b->q->ring[head].addr;
 	for (u32 i = 0; i < 3; i++) {
 		t[i].id = 0x5555;
-		t[i].flags |= D_NEXT | P_AVAIL | P_USED; /* of these only WRITE means something in a table */
+		t[i].flags |=
+		    D_NEXT | P_AVAIL | P_USED; /* of these only WRITE means something in a table */
 	}
 	vq_offer(b->q, head);
 	vq_kick(b->q);
@@ -249,7 +252,8 @@ static void event_flags(struct vdev *d)
 	must_be(irq_count[VEC_MSI(1)], 0, "interrupts while they are disabled");
 	b->q->driver[1] = 0;
 	read_one(b);
-	must(wait_until(irq_count[VEC_MSI(1)] == 1, PATIENCE), "no interrupt once they are enabled");
+	must(wait_until(irq_count[VEC_MSI(1)] == 1, PATIENCE),
+	     "no interrupt once they are enabled");
 }
 
 static void event_desc(struct vdev *d)
@@ -266,7 +270,8 @@ static void event_desc(struct vdev *d)
 	delay_us(SETTLE);
 	must_be(irq_count[VEC_MSI(1)], 0, "interrupts before the slot that was named");
 	read_one(b); /* 9..11 */
-	must(wait_until(irq_count[VEC_MSI(1)] == 1, PATIENCE), "no interrupt for the slot that was named");
+	must(wait_until(irq_count[VEC_MSI(1)] == 1, PATIENCE),
+	     "no interrupt for the slot that was named");
 	read_one(b);
 	delay_us(SETTLE);
 	must_be(irq_count[VEC_MSI(1)], 1, "interrupts after the slot that was named");
@@ -305,7 +310,8 @@ static void outcome(struct blk *b, u16 head)
 	vq_offer(b->q, head);
 	vq_kick(b->q);
 	wait_until(vd_status(b->d) & S_NEEDS_RESET || *b->status != BLK_NO_STATUS, SETTLE);
-	must(vd_status(b->d) & S_DRIVER && vd_status(b->d) != 0xff, "device status %#x", vd_status(b->d));
+	must(vd_status(b->d) & S_DRIVER && vd_status(b->d) != 0xff, "device status %#x",
+	     vd_status(b->d));
 }
 
 static void endless_chain(struct vdev *d)
@@ -401,7 +407,8 @@ static const struct test tests[] = {
 	{"IND-07", "flags and ids inside a table are ignored", indirect_flags, BLK, 0},
 	{"EVIDX-06", "interrupts disabled and enabled", event_flags, BLK, 0},
 	{"EVIDX-06", "an interrupt for the slot that was named", event_desc, BLK, 0},
-	{"EVIDX-07,SUPP-07,NOTIF-05", "kicks by the device's event area only lose nothing", device_area, BLK, 0},
+	{"EVIDX-07,SUPP-07,NOTIF-05", "kicks by the device's event area only lose nothing", device_area,
+	 BLK, 0},
 	{"X-PACK-01", "a list that never ends", endless_chain, BLK, HOSTILE},
 	{"X-PACK-02", "buffers outside RAM", bad_buffers, BLK, HOSTILE},
 	{"X-PACK-03", "indirect tables that can't be", bad_tables, BLK, HOSTILE},

@@ -13,7 +13,8 @@ static void both_ways(struct vdev *d)
 			struct func *f = &funcs[i];
 			u32 a = cfg_r32(f, off), b = r32(ecam_at(f, off));
 
-			must(a == b, "%02x:%x register %#x: %#x by ports, %#x by ECAM", f->slot, f->fn, off, a, b);
+			must(a == b, "%02x:%x register %#x: %#x by ports, %#x by ECAM", f->slot,
+			     f->fn, off, a, b);
 		}
 }
 
@@ -27,12 +28,14 @@ static void widths(struct vdev *d)
 		for (u32 i = 0; i < 4; i++) {
 			must_be(cfg_r8(f, off + i), v >> 8 * i & 0xff, "byte %#x", off + i);
 			if (ecam)
-				must_be(r8(ecam_at(f, off + i)), v >> 8 * i & 0xff, "ECAM byte %#x", off + i);
+				must_be(r8(ecam_at(f, off + i)), v >> 8 * i & 0xff, "ECAM byte %#x",
+					off + i);
 		}
 		for (u32 i = 0; i < 4; i += 2) {
 			must_be(cfg_r16(f, off + i), v >> 8 * i & 0xffff, "word %#x", off + i);
 			if (ecam)
-				must_be(r16(ecam_at(f, off + i)), v >> 8 * i & 0xffff, "ECAM word %#x", off + i);
+				must_be(r16(ecam_at(f, off + i)), v >> 8 * i & 0xffff,
+					"ECAM word %#x", off + i);
 		}
 	}
 }
@@ -129,7 +132,8 @@ static void command_bits(struct vdev *d)
 	u16 all = CMD_IO | CMD_MEM | CMD_MASTER | CMD_INTX_OFF;
 
 	cfg_w16(f, PCI_COMMAND, CMD_MEM | CMD_MASTER | CMD_INTX_OFF);
-	must_be(cfg_r16(f, PCI_COMMAND) & all & ~CMD_IO, CMD_MEM | CMD_MASTER | CMD_INTX_OFF, "command");
+	must_be(cfg_r16(f, PCI_COMMAND) & all & ~CMD_IO, CMD_MEM | CMD_MASTER | CMD_INTX_OFF,
+		"command");
 	cfg_w16(f, PCI_COMMAND, 0);
 	must_be(cfg_r16(f, PCI_COMMAND), 0, "command");
 }
@@ -137,7 +141,8 @@ static void command_bits(struct vdev *d)
 /* What tells whether a structure is decoded at some place: registers with a known, odd value. */
 static void expect_alive(struct vdev *d)
 {
-	must_be(reg_r16(&d->common, C_NUM_QUEUES), d->num_queues, "num_queues at %#lx", d->common.base);
+	must_be(reg_r16(&d->common, C_NUM_QUEUES), d->num_queues, "num_queues at %#lx",
+		d->common.base);
 }
 
 static bool answers(struct vdev *d, u64 common)
@@ -308,7 +313,8 @@ static const struct test tests[] = {
 	{"PCI-10", "an I/O BAR can be moved while it decodes", move_io, ANY, HOSTILE},
 	{"PCI-11", "doorbells follow their BAR", doorbell_follows, BLK, HOSTILE},
 	{"PCI-12", "the MSI-X table follows its BAR", msix_follows, ANY, HOSTILE},
-	{"PCI-13", "a BAR laid over another function's and back leaves both at work", overlapping, ANY, HOSTILE},
+	{"PCI-13", "a BAR laid over another function's and back leaves both at work", overlapping, ANY,
+	 HOSTILE},
 };
 
 const struct suite suite_pci = {"pci", tests, ARRAY_SIZE(tests)};

@@ -3,7 +3,16 @@
 
 #include "drivers.h"
 
-enum { DEVICE_READY, PORT_ADD, PORT_REMOVE, PORT_READY, CONSOLE_PORT, RESIZE, PORT_OPEN, PORT_NAME };
+enum {
+	DEVICE_READY,
+	PORT_ADD,
+	PORT_REMOVE,
+	PORT_READY,
+	CONSOLE_PORT,
+	RESIZE,
+	PORT_OPEN,
+	PORT_NAME
+};
 
 struct message {
 	u32 id;
@@ -79,8 +88,8 @@ static void config(struct vdev *d)
 	skip_if(!(d->offered & CON_F_MULTIPORT), "MULTIPORT is not offered");
 	vd_begin(d, CON_F_MULTIPORT);
 	must(reg_r32(&d->config, 4) >= 1, "max_nr_ports is 0");
-	must(d->num_queues >= 2 * (reg_r32(&d->config, 4) + 1), "%u queues for %u ports", d->num_queues,
-	     reg_r32(&d->config, 4));
+	must(d->num_queues >= 2 * (reg_r32(&d->config, 4) + 1), "%u queues for %u ports",
+	     d->num_queues, reg_r32(&d->config, 4));
 }
 
 static void silent_before_ready(struct vdev *d)
@@ -123,12 +132,14 @@ static void port_opens(struct vdev *d)
 		must(p->last.event < 8, "event %u", p->last.event);
 		must(p->last.id < p->max, "event %u for port %u", p->last.event, p->last.id);
 		if (p->last.event == PORT_NAME)
-			must(p->last_len > 8 && ((u8 *)&p->last)[p->last_len - 1] != 0, "a name that ends in NUL");
+			must(p->last_len > 8 && ((u8 *)&p->last)[p->last_len - 1] != 0,
+			     "a name that ends in NUL");
 		if (p->last.event == RESIZE)
 			must_be(p->last_len, 12, "length of RESIZE");
 		if (p->last.event == PORT_OPEN)
 			must(p->last.value <= 1, "PORT_OPEN %u", p->last.value);
-		must(p->last.event != PORT_REMOVE || p->last.id == id, "port %u is removed", p->last.id);
+		must(p->last.event != PORT_REMOVE || p->last.id == id, "port %u is removed",
+		     p->last.id);
 	}
 	say(p, id, PORT_OPEN, 1);
 	say(p, id, PORT_OPEN, 0);
@@ -152,7 +163,8 @@ static void strange_messages(struct vdev *d)
 static const struct test tests[] = {
 	{"CON-02,CON-04", "queues and max_nr_ports fit each other", config, CONSOLE, 0},
 	{"CON-14", "no control message before DEVICE_READY", silent_before_ready, CONSOLE, 0},
-	{"CON-12,CON-13,CON-18", "each port is added once, and below max_nr_ports", announced, CONSOLE, 0},
+	{"CON-12,CON-13,CON-18", "each port is added once, and below max_nr_ports", announced, CONSOLE,
+	 0},
 	{"CON-13,CON-16,CON-17,CON-19", "names, sizes and open or not", port_opens, CONSOLE, 0},
 	{"X-CON-02", "control messages that mean nothing", strange_messages, CONSOLE, HOSTILE},
 };

@@ -17,7 +17,8 @@ static void reset_queue(struct vdev *d, u16 n)
 {
 	vd_select(d, n);
 	reg_w16(C, C_QUEUE_RESET, 1);
-	must(wait_until(reg_r16(C, C_QUEUE_RESET) == 0, PATIENCE), "queue_reset does not come to read 0");
+	must(wait_until(reg_r16(C, C_QUEUE_RESET) == 0, PATIENCE),
+	     "queue_reset does not come to read 0");
 }
 
 static void read_one(struct blk *b)
@@ -78,7 +79,8 @@ static void in_flight(struct vdev *d)
 	struct buf bufs[3];
 
 	for (u32 round = 0; round < 6; round++) {
-		vq_offer(b->q, vq_chain(b->q, bufs, blk_bufs(b, bufs, BLK_IN, 0, b->data, 4096, true)));
+		vq_offer(b->q,
+			 vq_chain(b->q, bufs, blk_bufs(b, bufs, BLK_IN, 0, b->data, 4096, true)));
 		vq_kick(b->q);
 		delay_us(round * 15);
 		reset_queue(d, 0);
@@ -101,7 +103,8 @@ static void others_run(struct vdev *d)
 	reset_queue(d, 0);
 	vd_select(d, 1);
 	must_be(reg_r16(C, C_QUEUE_ENABLE), 1, "queue_enable of the other queue");
-	must(net_send(n, frame, net_arp_frame(n, frame, peer, own)), "the other queue does not work");
+	must(net_send(n, frame, net_arp_frame(n, frame, peer, own)),
+	     "the other queue does not work");
 }
 
 static void not_negotiated(struct vdev *d)
@@ -130,7 +133,8 @@ static void strange_resets(struct vdev *d)
 	vd_select(d, 0);
 	for (u32 i = 0; i < 4; i++)
 		reg_w16(C, C_QUEUE_RESET, 1);
-	must(wait_until(reg_r16(C, C_QUEUE_RESET) == 0, PATIENCE), "queue_reset does not come to read 0");
+	must(wait_until(reg_r16(C, C_QUEUE_RESET) == 0, PATIENCE),
+	     "queue_reset does not come to read 0");
 	vd_reset(d);
 	must_be(reg_r16(C, C_QUEUE_RESET), 0, "queue_reset after a device reset");
 	(void)b;
@@ -205,16 +209,20 @@ static void in_order(struct vdev *d)
 }
 
 static const struct test tests[] = {
-	{"PCI-COMMON-12,PCI-COMMON-11", "a queue reset ends with queue_reset and queue_enable 0", registers, BLK, 0},
+	{"PCI-COMMON-12,PCI-COMMON-11", "a queue reset ends with queue_reset and queue_enable 0",
+	 registers, BLK, 0},
 	{"QRST-01,QRST-02", "a queue that was reset is not served", stops, BLK, 0},
-	{"QRST-03,QRST-04,PCI-COMMON-09", "it starts again, elsewhere and with another size", starts_again, BLK, 0},
+	{"QRST-03,QRST-04,PCI-COMMON-09", "it starts again, elsewhere and with another size",
+	 starts_again, BLK, 0},
 	{"QRST-01", "a queue reset with a request in flight", in_flight, BLK, HOSTILE},
 	{"PCI-COMMON-10", "other queues go on", others_run, NET, 0},
 	{"PCI-COMMON-24", "queue_reset has no effect without the feature", not_negotiated, BLK, 0},
 	{"PCI-RESET-04,X-QRST-01", "strange values in queue_reset", strange_resets, BLK, HOSTILE},
-	{"NOTIF-01,NOTIF-02,NOTIF-03,PCI-NOTIFY-15", "doorbells that carry data", notification_data, BLK, 0},
+	{"NOTIF-01,NOTIF-02,NOTIF-03,PCI-NOTIFY-15", "doorbells that carry data", notification_data,
+	 BLK, 0},
 	{"X-BELL-02", "doorbells that carry wrong data", notification_lies, BLK, HOSTILE},
-	{"PCI-NOTIFY-16,PCI-COMMON-18", "the doorbell takes queue_notif_config_data", notif_config_data, BLK, 0},
+	{"PCI-NOTIFY-16,PCI-COMMON-18", "the doorbell takes queue_notif_config_data", notif_config_data,
+	 BLK, 0},
 	{"FEAT-12,USED-05", "buffers are used in order", in_order, BLK, 0},
 };
 

@@ -62,7 +62,8 @@ static void used_ids(struct vdev *d)
 	vq_kick(b->q);
 	for (u32 i = 0; i < 3; i++)
 		seen[vq_wait(b->q).id % 32] = true;
-	must(seen[heads[2]] && seen[heads[0]] && seen[heads[3]], "the heads do not come back as used ids");
+	must(seen[heads[2]] && seen[heads[0]] && seen[heads[3]],
+	     "the heads do not come back as used ids");
 	must(!seen[heads[1]], "a head that was never offered comes back");
 }
 
@@ -150,7 +151,8 @@ static void untouched(struct vdev *d)
 	memcpy(before, (void *)b->q->desc, sizeof(before));
 	must(!memcmp(&h, (void *)b->header, sizeof(h)), "the header was written to");
 	delay_us(SETTLE / 4);
-	must(!memcmp(before, (void *)b->q->desc, sizeof(before)), "the descriptor table was written to");
+	must(!memcmp(before, (void *)b->q->desc, sizeof(before)),
+	     "the descriptor table was written to");
 	must_be(b->q->desc[0].addr, gpa(b->header), "descriptor 0");
 }
 
@@ -197,7 +199,8 @@ static void batch(struct vdev *d)
 
 	memset(status, BLK_NO_STATUS, 16);
 	for (u32 i = 0; i < 16; i++) {
-		struct buf bufs[3] = {{h + i, 16, false}, {data + 512 * i, 512, true}, {status + i, 1, true}};
+		struct buf bufs[3] = {
+		    {h + i, 16, false}, {data + 512 * i, 512, true}, {status + i, 1, true}};
 
 		h[i].sector = i;
 		vq_offer(b->q, vq_chain(b->q, bufs, 3));
@@ -233,7 +236,8 @@ static void indirect(struct vdev *d)
 	struct buf bufs[3];
 
 	for (u32 i = 0; i < 20; i++)
-		finish(b, vq_indirect(b->q, bufs, blk_bufs(b, bufs, BLK_IN, 0, b->data, 512, true)), "indirect");
+		finish(b, vq_indirect(b->q, bufs, blk_bufs(b, bufs, BLK_IN, 0, b->data, 512, true)),
+		       "indirect");
 }
 
 static void indirect_write_flag(struct vdev *d)
@@ -304,7 +308,8 @@ static void no_interrupt(struct vdev *d)
 	b->q->avail->flags = 0;
 	for (u32 i = 1; i <= 3; i++) {
 		read_one(b);
-		must(wait_until(irq_count[VEC_MSI(1)] == i, PATIENCE), "request %u: no interrupt", i);
+		must(wait_until(irq_count[VEC_MSI(1)] == i, PATIENCE), "request %u: no interrupt",
+		     i);
 	}
 }
 
@@ -325,7 +330,8 @@ static void used_event_ignored(struct vdev *d)
 	*used_event(b->q) = 1000;
 	for (u32 i = 1; i <= 3; i++) {
 		read_one(b);
-		must(wait_until(irq_count[VEC_MSI(1)] == i, PATIENCE), "request %u: no interrupt", i);
+		must(wait_until(irq_count[VEC_MSI(1)] == i, PATIENCE), "request %u: no interrupt",
+		     i);
 	}
 }
 
@@ -359,7 +365,8 @@ static void event_idx(struct vdev *d)
 	delay_us(SETTLE);
 	must_be(irq_count[VEC_MSI(1)], 0, "interrupts before the entry at used_event");
 	read_one(b);
-	must(wait_until(irq_count[VEC_MSI(1)] == 1, PATIENCE), "no interrupt for the entry at used_event");
+	must(wait_until(irq_count[VEC_MSI(1)] == 1, PATIENCE),
+	     "no interrupt for the entry at used_event");
 	read_one(b);
 	delay_us(SETTLE);
 	must_be(irq_count[VEC_MSI(1)], 1, "interrupts after the entry at used_event");
@@ -372,7 +379,8 @@ static void event_idx_flags(struct vdev *d)
 	b->q->avail->flags = 1;
 	*used_event(b->q) = 0;
 	read_one(b);
-	must(wait_until(irq_count[VEC_MSI(1)] == 1, PATIENCE), "NO_INTERRUPT is heeded with EVENT_IDX");
+	must(wait_until(irq_count[VEC_MSI(1)] == 1, PATIENCE),
+	     "NO_INTERRUPT is heeded with EVENT_IDX");
 }
 
 static void event_idx_batch(struct vdev *d)
@@ -382,11 +390,13 @@ static void event_idx_batch(struct vdev *d)
 
 	*used_event(b->q) = 1;
 	for (u32 i = 0; i < 4; i++)
-		vq_offer(b->q, vq_chain(b->q, bufs, blk_bufs(b, bufs, BLK_IN, 0, b->data, 512, true)));
+		vq_offer(b->q,
+			 vq_chain(b->q, bufs, blk_bufs(b, bufs, BLK_IN, 0, b->data, 512, true)));
 	vq_kick(b->q);
 	for (u32 i = 0; i < 4; i++)
 		vq_wait(b->q);
-	must(wait_until(irq_count[VEC_MSI(1)], PATIENCE), "no interrupt for an entry inside a batch");
+	must(wait_until(irq_count[VEC_MSI(1)], PATIENCE),
+	     "no interrupt for an entry inside a batch");
 	delay_us(SETTLE);
 	must_be(irq_count[VEC_MSI(1)], 1, "interrupts of a batch of 4 with one event");
 }
@@ -401,7 +411,8 @@ static void avail_event_honest(struct vdev *d)
 	for (u32 i = 0; i < 40; i++) {
 		u16 old = b->q->avail->idx;
 
-		vq_offer(b->q, vq_chain(b->q, bufs, blk_bufs(b, bufs, BLK_IN, 0, b->data, 512, true)));
+		vq_offer(b->q,
+			 vq_chain(b->q, bufs, blk_bufs(b, bufs, BLK_IN, 0, b->data, 512, true)));
 		mb();
 		if (*avail_event(b->q) == old) {
 			vq_kick(b->q);
@@ -421,9 +432,11 @@ static const struct test tests[] = {
 	{"SPLIT-01", "each area at its smallest alignment, across pages", alignment, BLK, 0},
 	{"SPLIT-04,SPLIT-10", "any framing of a request works", framing, BLK, 0},
 	{"SPLIT-11", "a chain may be as long as the ring", long_chain, BLK, 0},
-	{"SPLIT-06,SPLIT-09", "readable buffers and the descriptor table are not written", untouched, BLK, 0},
+	{"SPLIT-06,SPLIT-09", "readable buffers and the descriptor table are not written", untouched,
+	 BLK, 0},
 	{"NOTIF-04,NOTIF-03", "kicks without new buffers do nothing", empty_kicks, BLK, 0},
-	{"USED-02,USED-03", "length and data are in place before used.idx moves", used_before_index, BLK, 0},
+	{"USED-02,USED-03", "length and data are in place before used.idx moves", used_before_index,
+	 BLK, 0},
 	{"Q-01,Q-03", "a batch behind one kick comes back whole", batch, BLK, 0},
 	{"IND-03,IND-05", "indirect tables", indirect, BLK, 0},
 	{"IND-01", "WRITE on a table's descriptor is ignored", indirect_write_flag, BLK, 0},
@@ -432,7 +445,8 @@ static const struct test tests[] = {
 	{"SUPP-02,SUPP-03,USED-07", "avail.flags switches interrupts off and on", no_interrupt, BLK, 0},
 	{"SUPP-01", "used_event is ignored without EVENT_IDX", used_event_ignored, BLK, 0},
 	{"SUPP-04,EVIDX-04", "used.flags is 0 or 1, and 0 with EVENT_IDX", used_flags, BLK, 0},
-	{"EVIDX-02,EVIDX-03", "an interrupt for the entry at used_event and no other", event_idx, BLK, 0},
+	{"EVIDX-02,EVIDX-03", "an interrupt for the entry at used_event and no other", event_idx, BLK,
+	 0},
 	{"EVIDX-01", "avail.flags has no effect with EVENT_IDX", event_idx_flags, BLK, 0},
 	{"EVIDX-02", "an event inside a batch gives one interrupt", event_idx_batch, BLK, 0},
 	{"EVIDX-05,NOTIF-05", "kicks by avail_event only lose nothing", avail_event_honest, BLK, 0},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* test: selects subtests, runs them one by one, each inside a mark and under a deadline, and prints TAP. */
+/* test: selects subtests, runs them one by one, each inside a mark and under a deadline, and prints
+ * TAP. */
 
 #include "irq.h"
 #include "test.h"
@@ -222,7 +223,8 @@ u32 test_run(const struct suite *const *suites, u32 n)
 			}
 			verdict = run_each(t);
 			failed += verdict == FAIL;
-			print("%sok %u - %s %s", verdict == FAIL ? "not " : "", count, t->ids, t->text);
+			print("%sok %u - %s %s", verdict == FAIL ? "not " : "", count, t->ids,
+			      t->text);
 			if (verdict == SKIP)
 				print(" # SKIP %s", reason);
 			print("\n");

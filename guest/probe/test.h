@@ -25,10 +25,11 @@ enum test_on {
 };
 
 #define HOSTILE 1 /* afterwards the device must do its work again */
-#define LEGACY	2 /* for devices with a legacy face; all others of a type need a modern one */
+#define LEGACY  2 /* for devices with a legacy face; all others of a type need a modern one */
 
 struct test {
-	const char *ids;  /* "BLK-30" or "PCI-RESET-01,PCI-RESET-02": requirements, or names of our own */
+	const char
+	    *ids; /* "BLK-30" or "PCI-RESET-01,PCI-RESET-02": requirements, or names of our own */
 	const char *text; /* what holds, as a sentence */
 	void (*run)(struct vdev *d);
 	u8 on;
@@ -41,9 +42,9 @@ struct suite {
 	u32 n;
 };
 
-extern const struct suite suite_acpi, suite_pci, suite_vcap, suite_common, suite_msix, suite_intx, suite_ring,
-	suite_blk, suite_net, suite_mq, suite_filter, suite_console, suite_ports, suite_packed, suite_reset,
-	suite_legacy, suite_hostile;
+extern const struct suite suite_acpi, suite_pci, suite_vcap, suite_status, suite_common, suite_msix,
+	suite_intx, suite_ring, suite_blk, suite_net, suite_mq, suite_filter, suite_console,
+	suite_ports, suite_packed, suite_reset, suite_legacy, suite_hostile, suite_abuse;
 
 void test_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), noreturn));
@@ -51,38 +52,38 @@ void test_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretu
 void test_abort(const char *why, u64 a, u64 b) __attribute__((noreturn));
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-#define must(cond, ...)                                                                            \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			test_fail(__FILE_NAME__, __LINE__, __VA_ARGS__);                           \
+#define must(cond, ...)                                                  \
+	do {                                                             \
+		if (!(cond))                                             \
+			test_fail(__FILE_NAME__, __LINE__, __VA_ARGS__); \
 	} while (0)
 
-#define must_be(got, want, fmt, ...)                                                               \
-	do {                                                                                       \
-		u64 got_ = (u64)(got), want_ = (u64)(want);                                        \
-		if (got_ != want_)                                                                 \
-			test_fail(__FILE_NAME__, __LINE__, fmt ": got %#lx, wanted %#lx",          \
-				  ##__VA_ARGS__, got_, want_);                                     \
+#define must_be(got, want, fmt, ...)                                                      \
+	do {                                                                              \
+		u64 got_ = (u64)(got), want_ = (u64)(want);                               \
+		if (got_ != want_)                                                        \
+			test_fail(__FILE_NAME__, __LINE__, fmt ": got %#lx, wanted %#lx", \
+				  ##__VA_ARGS__, got_, want_);                            \
 	} while (0)
 
-#define skip_if(cond, ...)                                                                         \
-	do {                                                                                       \
-		if (cond)                                                                          \
-			test_skip(__VA_ARGS__);                                                    \
+#define skip_if(cond, ...)                      \
+	do {                                    \
+		if (cond)                       \
+			test_skip(__VA_ARGS__); \
 	} while (0)
 
 /* Looks again and again until `cond` holds; false when `us` microseconds have gone by. */
-#define wait_until(cond, us)                                                                       \
-	({                                                                                         \
-		u64 end_ = now_us() + (us);                                                        \
-		bool yes_;                                                                         \
-		while (!(yes_ = !!(cond)) && now_us() < end_)                                      \
-			barrier();                                                                 \
-		yes_ || (cond);                                                                    \
+#define wait_until(cond, us)                                  \
+	({                                                    \
+		u64 end_ = now_us() + (us);                   \
+		bool yes_;                                    \
+		while (!(yes_ = !!(cond)) && now_us() < end_) \
+			barrier();                            \
+		yes_ || (cond);                               \
 	})
 
 #define PATIENCE 3000000 /* for what must come, in microseconds */
-#define SETTLE	 4000	 /* for what must not come */
+#define SETTLE   4000    /* for what must not come */
 
 /* Runs what probe.only and probe.skip select; returns the number of failures. */
 u32 test_run(const struct suite *const *suites, u32 n);

@@ -125,7 +125,8 @@ static void add(struct func *f)
 		d->notify_mul = cfg_r32(f, d->notify.cap + 16);
 	if (f->device < 0x1040 && f->bar[0].kind == BAR_IO) {
 		d->legacy = true;
-		d->io = (struct region){.cap = 1, .io = true, .len = f->bar[0].size, .base = f->bar[0].addr};
+		d->io = (struct region){
+		    .cap = 1, .io = true, .len = f->bar[0].size, .base = f->bar[0].addr};
 	}
 	vdev_count++;
 	if (!d->modern)
@@ -138,7 +139,8 @@ static void add(struct func *f)
 void virtio_init(void)
 {
 	for (u32 i = 0; i < func_count && vdev_count < MAX_VDEVS; i++)
-		if (funcs[i].vendor == 0x1af4 && funcs[i].device >= 0x1000 && funcs[i].device < 0x1080)
+		if (funcs[i].vendor == 0x1af4 && funcs[i].device >= 0x1000 &&
+		    funcs[i].device < 0x1080)
 			add(&funcs[i]);
 }
 
@@ -153,7 +155,8 @@ void virtio_restore(struct vdev *d)
 	if (!d->modern)
 		return;
 	vd_locate(d);
-	/* The reset comes last: a transitional device may hold on to the face that was used since. */
+	/* The reset comes last: a transitional device may hold on to the face that was used since.
+	 */
 	reg_w16(&d->common, C_QUEUE_SELECT, 0);
 	must(vd_reset(d), "it does not come back from a reset");
 	reg_r8(&d->isr, 0);

@@ -16,35 +16,35 @@
 
 /* Common configuration structure. */
 #define C_DEVICE_FEATURE_SELECT 0x00
-#define C_DEVICE_FEATURE	0x04
+#define C_DEVICE_FEATURE        0x04
 #define C_DRIVER_FEATURE_SELECT 0x08
-#define C_DRIVER_FEATURE	0x0c
-#define C_CONFIG_VECTOR		0x10
-#define C_NUM_QUEUES		0x12
-#define C_STATUS		0x14
-#define C_GENERATION		0x15
-#define C_QUEUE_SELECT		0x16
-#define C_QUEUE_SIZE		0x18
-#define C_QUEUE_VECTOR		0x1a
-#define C_QUEUE_ENABLE		0x1c
-#define C_QUEUE_NOTIFY_OFF	0x1e
-#define C_QUEUE_DESC		0x20
-#define C_QUEUE_DRIVER		0x28
-#define C_QUEUE_DEVICE		0x30
-#define C_QUEUE_NOTIFY_DATA	0x38
-#define C_QUEUE_RESET		0x3a
+#define C_DRIVER_FEATURE        0x0c
+#define C_CONFIG_VECTOR         0x10
+#define C_NUM_QUEUES            0x12
+#define C_STATUS                0x14
+#define C_GENERATION            0x15
+#define C_QUEUE_SELECT          0x16
+#define C_QUEUE_SIZE            0x18
+#define C_QUEUE_VECTOR          0x1a
+#define C_QUEUE_ENABLE          0x1c
+#define C_QUEUE_NOTIFY_OFF      0x1e
+#define C_QUEUE_DESC            0x20
+#define C_QUEUE_DRIVER          0x28
+#define C_QUEUE_DEVICE          0x30
+#define C_QUEUE_NOTIFY_DATA     0x38
+#define C_QUEUE_RESET           0x3a
 
 /* Legacy registers. */
 #define L_DEVICE_FEATURE 0x00
 #define L_DRIVER_FEATURE 0x04
-#define L_QUEUE_PFN	 0x08
-#define L_QUEUE_SIZE	 0x0c
-#define L_QUEUE_SELECT	 0x0e
-#define L_QUEUE_NOTIFY	 0x10
-#define L_STATUS	 0x12
-#define L_ISR		 0x13
-#define L_CONFIG_VECTOR	 0x14
-#define L_QUEUE_VECTOR	 0x16
+#define L_QUEUE_PFN      0x08
+#define L_QUEUE_SIZE     0x0c
+#define L_QUEUE_SELECT   0x0e
+#define L_QUEUE_NOTIFY   0x10
+#define L_STATUS         0x12
+#define L_ISR            0x13
+#define L_CONFIG_VECTOR  0x14
+#define L_QUEUE_VECTOR   0x16
 
 #define S_ACKNOWLEDGE 1
 #define S_DRIVER      2
@@ -54,19 +54,19 @@
 #define S_FAILED      128
 
 #define F_NOTIFY_ON_EMPTY   BIT(24)
-#define F_ANY_LAYOUT	    BIT(27)
-#define F_INDIRECT	    BIT(28)
-#define F_EVENT_IDX	    BIT(29)
-#define F_VERSION_1	    BIT(32)
+#define F_ANY_LAYOUT        BIT(27)
+#define F_INDIRECT          BIT(28)
+#define F_EVENT_IDX         BIT(29)
+#define F_VERSION_1         BIT(32)
 #define F_ACCESS_PLATFORM   BIT(33)
-#define F_PACKED	    BIT(34)
-#define F_IN_ORDER	    BIT(35)
+#define F_PACKED            BIT(34)
+#define F_IN_ORDER          BIT(35)
 #define F_ORDER_PLATFORM    BIT(36)
-#define F_SR_IOV	    BIT(37)
+#define F_SR_IOV            BIT(37)
 #define F_NOTIFICATION_DATA BIT(38)
 #define F_NOTIF_CONFIG_DATA BIT(39)
-#define F_RING_RESET	    BIT(40)
-#define F_ADMIN_VQ	    BIT(41)
+#define F_RING_RESET        BIT(40)
+#define F_ADMIN_VQ          BIT(41)
 
 #define NO_VECTOR 0xffff
 
@@ -97,7 +97,7 @@ struct vdev {
 	bool modern, legacy;
 	struct region common, notify, isr, config;
 	struct region io; /* the legacy register block */
-	u8 pcicfg;	  /* offset of the configuration access capability */
+	u8 pcicfg;        /* offset of the configuration access capability */
 	u32 notify_mul;
 	u64 offered;
 	u32 num_queues;
@@ -112,7 +112,7 @@ extern u32 vdev_count;
 
 void virtio_init(void);
 void virtio_restore(struct vdev *d); /* its function's registers as found, the device reset */
-void virtio_works(struct vdev *d); /* a request goes through, or the check fails */
+void virtio_works(struct vdev *d);   /* a request goes through, or the check fails */
 /* The first capability of that structure type after `from`, 0 without. */
 u8 vcap_next(struct vdev *d, u8 type, u8 from);
 /* Works out again where the structures are, after a BAR has moved. */
@@ -125,11 +125,11 @@ u64 vd_offered(struct vdev *d);
 void vd_accept(struct vdev *d, u64 features); /* all 64 bits, as they are */
 u64 vd_accepted(struct vdev *d);
 bool vd_negotiate(struct vdev *d, u64 features); /* reset .. FEATURES_OK; did it stick? */
-void vd_begin(struct vdev *d, u64 want);	 /* those of `want` that are offered, and VERSION_1 */
+void vd_begin(struct vdev *d, u64 want); /* those of `want` that are offered, and VERSION_1 */
 void vd_go(struct vdev *d);
 void vd_msix(struct vdev *d); /* before vd_begin(): MSI-X on, config vector 0, queue n vector n+1 */
-void vd_msix_config(struct vdev *d); /* after a reset: map the config vector again */
-u16 vd_vector(struct vdev *d, u16 queue);   /* the entry that vq_new() maps a queue to */
+void vd_msix_config(struct vdev *d);      /* after a reset: map the config vector again */
+u16 vd_vector(struct vdev *d, u16 queue); /* the entry that vq_new() maps a queue to */
 void vd_select(struct vdev *d, u16 queue);
 
 /*
@@ -144,11 +144,11 @@ void lg_status(struct vdev *d, u8 status);
 u16 lg_config(struct vdev *d); /* the port of the first configuration byte, MSI-X or not */
 
 /* Rings. */
-#define D_NEXT	   1
-#define D_WRITE	   2
+#define D_NEXT     1
+#define D_WRITE    2
 #define D_INDIRECT 4
-#define P_AVAIL	   BIT(7)
-#define P_USED	   BIT(15)
+#define P_AVAIL    BIT(7)
+#define P_USED     BIT(15)
 
 struct desc {
 	u64 addr;

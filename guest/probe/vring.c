@@ -57,7 +57,8 @@ void vq_program(struct vq *q)
 		u16 v = vd_vector(q->d, q->index);
 
 		reg_w16(c, C_QUEUE_VECTOR, v);
-		must_be(reg_r16(c, C_QUEUE_VECTOR), v, "queue %u: the vector is not taken", q->index);
+		must_be(reg_r16(c, C_QUEUE_VECTOR), v, "queue %u: the vector is not taken",
+			q->index);
 	}
 }
 
@@ -76,7 +77,8 @@ struct vq *vq_new(struct vdev *d, u16 index, u16 size)
 	return q;
 }
 
-/* The slot's flags say "available" when AVAIL equals the driver's wrap counter and USED does not. */
+/* The slot's flags say "available" when AVAIL equals the driver's wrap counter and USED does not.
+ */
 static u16 packed_flags(struct vq *q, u16 flags)
 {
 	return flags | (q->wrap ? P_AVAIL : P_USED);
@@ -137,9 +139,9 @@ u16 vq_indirect(struct vq *q, const struct buf *bufs, u32 n)
 			ptable[i] = (struct pdesc){gpa(bufs[i].p), bufs[i].len, 0,
 						   bufs[i].in ? D_WRITE : 0};
 		else
-			table[i] = (struct desc){gpa(bufs[i].p), bufs[i].len,
-						 (bufs[i].in ? D_WRITE : 0) | (i + 1 < n ? D_NEXT : 0),
-						 i + 1};
+			table[i] = (struct desc){
+			    gpa(bufs[i].p), bufs[i].len,
+			    (bufs[i].in ? D_WRITE : 0) | (i + 1 < n ? D_NEXT : 0), i + 1};
 	}
 	head = vq_chain(q, &one, 1);
 	if (q->packed)
@@ -149,7 +151,8 @@ u16 vq_indirect(struct vq *q, const struct buf *bufs, u32 n)
 	return head;
 }
 
-/* The descriptors before the index, or before the first one's flags: stores stay in order on x86. */
+/* The descriptors before the index, or before the first one's flags: stores stay in order on x86.
+ */
 void vq_offer(struct vq *q, u16 head)
 {
 	barrier();
@@ -221,8 +224,8 @@ struct done vq_take(struct vq *q)
 
 struct done vq_wait(struct vq *q)
 {
-	must(wait_until(vq_has_used(q), PATIENCE), "queue %u: nothing comes back, device status %#x",
-	     q->index, vd_status(q->d));
+	must(wait_until(vq_has_used(q), PATIENCE),
+	     "queue %u: nothing comes back, device status %#x", q->index, vd_status(q->d));
 	return vq_take(q);
 }
 
