@@ -234,9 +234,9 @@ void loop_call(struct loop *loop, void (*fn)(void *opaque), void *opaque)
 		fn(opaque);
 		return;
 	}
+	*loop->calls_end = &call;
 	/* Our stack is fine: we don't return before it is off the list. */
 	/* cppcheck-suppress autoVariables */
-	*loop->calls_end = &call;
 	loop->calls_end = &call.next;
 	wake(loop);
 	while (!call.done)

@@ -123,7 +123,8 @@ static void check_files(void)
 /* In PATH, as execvp() would find it. */
 static bool in_path(const char *program)
 {
-	char *path = strdup(getenv("PATH") ? getenv("PATH") : ""), *save = NULL, full[4096];
+	const char *env = getenv("PATH");
+	char *path = strdup(env ? env : ""), *save = NULL, full[4096];
 	bool found = false;
 
 	if (!path)
