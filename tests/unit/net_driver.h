@@ -160,6 +160,7 @@ struct nd {
 	int kick[ND_QUEUES];
 	unsigned calls[ND_QUEUES], changed, failed, died;
 	bool packed, event_idx;
+	unsigned size; /* entries of a ring; 0: ND_SIZE */
 };
 
 static void *nd_ptr(struct nd *nd, uint64_t gpa)
@@ -238,7 +239,8 @@ static void nd_close(struct nd *nd)
 
 static int nd_queue(struct nd *nd, unsigned n)
 {
-	const struct virtq_conf conf = { .size = ND_SIZE, .indirect = true, .packed = nd->packed,
+	const struct virtq_conf conf = { .size = nd->size ? nd->size : ND_SIZE,
+					 .indirect = true, .packed = nd->packed,
 					 .event_idx = nd->event_idx };
 	const struct irq call = { .fd = -1, .fn = nd_called, .opaque = nd, .n = n };
 	uint64_t base = DRV_BASE + (uint64_t)n * ND_RINGS;

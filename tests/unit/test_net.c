@@ -210,28 +210,31 @@ static void test_framing(bool packed)
 static void test_many_pieces(void)
 {
 	static uint8_t frame[500];
-	const struct netif_hdr hdr = { 0 };
-	static struct drv_seg seg[512];
+	static struct drv_seg seg[128];
 	struct nb *nb = nb_new(ALL, 1500, 1);
 	struct nd nd;
 	uint64_t gpa, table;
 	uint32_t used = 1;
 
 	nd_open(&nd, &nb->nif, NULL, 0);
+	nd.size = 256;
 	nd_start(&nd, nd.port->features, 3);
 	nd_frame(frame, NULL, sizeof(frame), 0x12);
 	for (unsigned i = 0; i < sizeof(frame); i++)
 		frame[i] ^= (uint8_t)i;
-	gpa = nd_alloc(&nd, 512);
-	table = nd_alloc(&nd, 512 * 16);
-	memcpy(nd_ptr(&nd, gpa), &hdr, 12);
-	memcpy(nd_ptr(&nd, gpa + 12), frame, 500);
-	/* As many as an indirect table of this queue may have. */
-	for (unsigned i = 0; i < ND_SIZE; i++)
-		seg[i] = (struct drv_seg){ gpa + i * 8, 8, false };
-	drv_add_table(&nd.q[1], table, seg, ND_SIZE);
+	gpa = nd_alloc(&nd, 128 * 16);
+	table = nd_alloc(&nd, 128 * 16);
+	/* Apart from each other: what adjoins may well count as one. */
+	for (unsigned i = 0; i < 128; i++) {
+		seg[i] = (struct drv_seg){ gpa + i * 16, 4, false };
+		if (i < 3)
+			memset(nd_ptr(&nd, seg[i].gpa), 0, 4);
+		else
+			memcpy(nd_ptr(&nd, seg[i].gpa), frame + i * 4 - 12, 4);
+	}
+	drv_add_table(&nd.q[1], table, seg, 128);
 	nd_kick(&nd, 1);
-	ok(drv_used(&nd.q[1], &used, NULL) >= 0 && used == 0, "64 pieces of eight bytes");
+	ok(drv_used(&nd.q[1], &used, NULL) >= 0 && used == 0, "128 pieces of four bytes");
 	ok(sent_is(nb, 0, frame, 500), "are one packet");
 	nd_close(&nd);
 }
