@@ -121,10 +121,8 @@ static void net_reset(struct vdev *dev)
 {
 	struct net *net = to_net(dev);
 
-	for (unsigned i = 0; i < net->pairs; i++) {
+	for (unsigned i = 0; i < net->pairs; i++)
 		netif_want_read(net->nif, i, false);
-		net->tx[i].blocked = false;
-	}
 	net->ctrl = UINT_MAX;
 	net->cur_pairs = 1;
 	netif_spread(net->nif, 1);

@@ -6,20 +6,22 @@
 #define MERGE (V1 | VBIT(VIRTIO_NET_F_MRG_RXBUF))
 #define ALL   (NET_GUEST_OFFLOADS | VBIT(VIRTIO_NET_F_CSUM))
 
+#define LARGE 256 /* entries of the larger ring */
+
 static const struct netif_hdr plain;
 
 /* Everything the driver got since the last call, used buffers in order. */
 struct got {
 	unsigned n;
-	uint32_t len[ND_SIZE];
-	int id[ND_SIZE];
+	uint32_t len[LARGE];
+	int id[LARGE];
 };
 
 static struct got take(struct nd *nd)
 {
 	struct got g = { 0 };
 
-	while (g.n < ND_SIZE && (g.id[g.n] = drv_used(&nd->q[0], &g.len[g.n], NULL)) >= 0)
+	while (g.n < LARGE && (g.id[g.n] = drv_used(&nd->q[0], &g.len[g.n], NULL)) >= 0)
 		g.n++;
 	return g;
 }
@@ -108,7 +110,7 @@ static void merge(struct nd *nd, struct nb *nb, size_t size, unsigned pieces, si
 {
 	static uint8_t frame[NETIF_FRAME_MAX], back[NETIF_FRAME_MAX + 12 + 8192];
 	const unsigned want = (unsigned)((12 + len + size - 1) / size);
-	uint64_t gpa[ND_SIZE];
+	uint64_t gpa[LARGE];
 	size_t at = 0;
 	int full = 1;
 	struct got g;
@@ -160,6 +162,13 @@ static void test_merging(bool packed)
 		nd_start(&nd, MERGE | NET_GUEST_OFFLOADS | (packed ? VBIT(VIRTIO_F_RING_PACKED) : 0),
 			 2);
 	}
+	nd.size = LARGE; /* more buffers than a read takes pieces */
+	nd_start(&nd, MERGE | NET_GUEST_OFFLOADS | (packed ? VBIT(VIRTIO_F_RING_PACKED) : 0), 2);
+	merge(&nd, nb, 128, 1, 9014);
+	merge(&nd, nb, 400, 1, 65550);
+	merge(&nd, nb, 1100, 4, 65550);
+	merge(&nd, nb, 14, 1, 1514);
+	is(nd.failed, 0, "the device is well");
 	nd_close(&nd);
 }
 

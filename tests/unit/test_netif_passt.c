@@ -13,6 +13,9 @@
 #include "net/passt.h"
 #include "net_host.h"
 
+/* One that somebody left open for every program. */
+#define LEAK_FD 20
+
 static const uint8_t mac[6] = { 0x52, 0x54, 0, 1, 2, 3 };
 
 /* --- the fake --------------------------------------------------------------------------------- */
@@ -44,6 +47,10 @@ static int fake_passt(const char *mode)
 	const bool slowly = !strcmp(mode, "slowly");
 	ssize_t n;
 
+	if (fcntl(LEAK_FD, F_GETFD) >= 0) {
+		fprintf(stderr, "a descriptor of the VMM's leaked\n");
+		return 1;
+	}
 	if (!strcmp(mode, "fail")) {
 		fprintf(stderr, "Failed to send 3 bytes to syslog\nno port\x1b[31m for you\n");
 		return 1;
@@ -133,7 +140,7 @@ static ssize_t send_frame(struct netif *nif, size_t len, uint8_t tag)
 static void test_frames(struct loop *loop, const char *mode, int count, size_t len)
 {
 	struct seen s;
-	int sent = 0, good = 1;
+	int sent = 0, good = 1, untold = 0;
 
 	setenv("FAKE_PASST", mode, 1);
 	ok(open_user(loop, &s, NULL, 0), "%s: starts", mode);
@@ -144,6 +151,7 @@ static void test_frames(struct loop *loop, const char *mode, int count, size_t l
 
 		if (n == -EAGAIN) {
 			TURN_UNTIL(loop, s.writable, 2000);
+			untold += !s.writable;
 			s.writable = 0;
 			n = send_frame(s.nif, len, (uint8_t)(i + 1));
 		}
@@ -151,6 +159,7 @@ static void test_frames(struct loop *loop, const char *mode, int count, size_t l
 	}
 	TURN_UNTIL(loop, s.frames == count, 4000);
 	is(sent, count, "%s: frames of %zu bytes are taken, with waits where there is no room", mode, len);
+	is(untold, 0, "%s: each wait ends with word that there is room", mode);
 	is(s.frames, count, "%s: and all come back", mode);
 	for (int i = 0; i < NETIF_HDR; i++)
 		good &= s.last[i] == 0;
@@ -415,6 +424,8 @@ int main(int argc, char **argv)
 		return 1;
 	snprintf(path, sizeof(path), "%s", getenv("PATH"));
 	capture_log();
+	if (dup2(STDOUT_FILENO, LEAK_FD) < 0)
+		return 1;
 	test_args(!why);
 	test_none();
 

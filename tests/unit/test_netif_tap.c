@@ -76,6 +76,17 @@ static void set_up(const char *ifname, bool up)
 	close(fd);
 }
 
+static void set_mtu(const char *ifname, int mtu)
+{
+	struct ifreq ifr = { .ifr_mtu = mtu };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
+	if (ioctl(fd, SIOCSIFMTU, &ifr))
+		abort();
+	close(fd);
+}
+
 static bool has_address(const char *ifname, const char *text)
 {
 	struct ifaddrs *all, *a;
@@ -349,6 +360,9 @@ static void test_packets(struct loop *loop)
 	set_up("vm", true);
 	TURN_UNTIL(loop, s.up, 1000);
 	ok(s.up && s.link_calls == 3, "and up again: told once each");
+	set_mtu("vm", 1400);
+	turn_for(loop, 20);
+	is(s.link_calls, 3, "other changes aren't told");
 
 	if (system("ip link del vm 2>/dev/null")) {
 		skip("no ip command", "the interface is deleted");
