@@ -2,8 +2,9 @@
 /*
  * acpi: the tables: RSDP, XSDT, FADT, MADT, MCFG and the DSDT's frame (ACPI 6.5, chapter 5).
  *
- * Hardware-reduced: no SCI, no PM timer, no fixed events; power-off and reset are two registers, the
- * button is an event device. Layouts are structs, so that a reader can hold them against the text.
+ * Hardware-reduced: no SCI, no PM timer, no fixed events; power-off and reset are two registers,
+ * the button is an event device. Layouts are structs, so that a reader can hold them against the
+ * text.
  *
  * Runs on: main
  */
@@ -267,11 +268,14 @@ static uint64_t add_xsdt(struct tables *t)
 
 int acpi_build(const struct boot_conf *conf, struct gmem *mem, uint64_t *rsdp)
 {
-	struct tables t = { .a = { .buf = gmem_ptr(mem, MAP_ACPI, MAP_ACPI_LEN), .max = MAP_ACPI_LEN } };
+	struct tables t = {
+		.a = { .buf = gmem_ptr(mem, MAP_ACPI, MAP_ACPI_LEN), .max = MAP_ACPI_LEN },
+	};
 	struct rsdp root = { .revision = 2, .len = sizeof(root) };
 
 	if (!t.a.buf) {
-		log_err(NULL, "the guest's RAM is too small for the ACPI tables. Fix: -m 2 or more");
+		log_err(NULL,
+			"the guest's RAM is too small for the ACPI tables. Fix: -m 2 or more");
 		return -EFAULT;
 	}
 	/* The root goes first, where those who search for it begin; it is filled in last. */

@@ -9,7 +9,7 @@
 
 void dsdt_write(struct aml *a, const struct pci_windows *windows);
 
-/* The one rule for INTx: pins are swizzled, so that neighbours don't share a line. pin 0 is INTA. */
+/* The one rule for INTx: pins are swizzled, neighbours don't share a line. pin 0 is INTA. */
 static inline unsigned acpi_intx_gsi(const struct pci_windows *w, unsigned slot, unsigned pin)
 {
 	return w->intx_gsi[(slot + pin) % 4];

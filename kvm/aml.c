@@ -101,7 +101,10 @@ void aml_name(struct aml *a, const char *path)
 void aml_int(struct aml *a, uint64_t val)
 {
 	static const struct { uint64_t max; uint8_t op, len; } sizes[] = {
-		{ 0xff, 0x0a, 1 }, { 0xffff, 0x0b, 2 }, { 0xffffffff, 0x0c, 4 }, { UINT64_MAX, 0x0e, 8 },
+		{ 0xff, 0x0a, 1 },
+		{ 0xffff, 0x0b, 2 },
+		{ 0xffffffff, 0x0c, 4 },
+		{ UINT64_MAX, 0x0e, 8 },
 	};
 	unsigned i = 0;
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * aml: writes ACPI's byte code (ACPI 6.5, chapter 20) and resource templates (6.4), as much of both as
- * our one table needs.
+ * aml: writes ACPI's byte code (ACPI 6.5, chapter 20) and resource templates (6.4), as much of both
+ * as our one table needs.
  *
- * What is opened is closed; the length that stands in front is put there at the close. A buffer that
- * is full drops the rest and says so in `full`, so that only the end result needs a look.
+ * What is opened is closed; the length that stands in front is put there at the close. A buffer
+ * that is full drops the rest and says so in `full`, so that only the end result needs a look.
  */
 #pragma once
 
@@ -19,7 +19,16 @@ struct aml {
 };
 
 /* What has a length in front: opened by aml_open, closed with what that returned. */
-enum aml_block { AML_SCOPE, AML_DEVICE, AML_METHOD, AML_FIELD, AML_IF, AML_ELSE, AML_PACKAGE, AML_BUFFER };
+enum aml_block {
+	AML_SCOPE,
+	AML_DEVICE,
+	AML_METHOD,
+	AML_FIELD,
+	AML_IF,
+	AML_ELSE,
+	AML_PACKAGE,
+	AML_BUFFER
+};
 
 void aml_byte(struct aml *a, uint8_t byte);
 void aml_bytes(struct aml *a, const void *bytes, size_t len);

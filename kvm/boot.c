@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * boot: puts a kernel and all it needs into guest RAM, in order: kernel, command line, initrd, ACPI,
- * parameters, and the state to enter with.
+ * boot: puts a kernel and all it needs into guest RAM, in order: kernel, command line, initrd,
+ * ACPI, parameters, and the state to enter with.
  *
  * Runs on: main
  */
@@ -22,8 +22,10 @@ static int load_cmdline(const char *cmdline, struct gmem *mem, const struct kern
 	if (max > LOW_CMDLINE_LEN - 1)
 		max = LOW_CMDLINE_LEN - 1;
 	if (len > max) {
-		log_err(NULL, "the kernel's command line has %llu characters; this kernel takes %llu. "
-			"Fix: shorten --params", (unsigned long long)len, (unsigned long long)max);
+		log_err(NULL,
+			"the kernel's command line has %llu characters; this kernel takes %llu. "
+			"Fix: shorten --params",
+			(unsigned long long)len, (unsigned long long)max);
 		return -E2BIG;
 	}
 	return gmem_write(mem, LOW_CMDLINE, cmdline, len + 1) ? 0 : -EFAULT;
@@ -65,11 +67,12 @@ static int load_initrd(const char *path, struct gmem *mem, const struct kernel *
  */
 static int load_reset_vector(struct gmem *mem)
 {
+	enum { port = PORT_POWER + POWER_RESET };
 	static const uint8_t code[] = {
-		0xba, (PORT_POWER + POWER_RESET) & 0xff, (PORT_POWER + POWER_RESET) >> 8, /* mov $,%dx */
-		0xb0, POWER_RESET_VALUE,						  /* mov $,%al */
-		0xee,									  /* out %al,%dx */
-		0xf4, 0xeb, 0xfd,							  /* hlt, for ever */
+		0xba, port & 0xff, port >> 8, /* mov dx, port */
+		0xb0, POWER_RESET_VALUE,      /* mov al, value */
+		0xee,			      /* out dx, al */
+		0xf4, 0xeb, 0xfd,	      /* hlt, for ever */
 	};
 
 	return gmem_write(mem, MAP_RESET, code, sizeof(code)) ? 0 : -EFAULT;
@@ -93,7 +96,7 @@ int boot_load(const struct boot_conf *conf, struct gmem *mem, struct vm_entry *e
 {
 	struct initrd initrd = { 0 };
 	struct kernel kernel;
-	uint64_t rsdp;
+	uint64_t rsdp = 0;
 	int ret;
 
 	if (ram_low_end(mem) < RAM_MIN) {

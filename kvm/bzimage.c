@@ -2,8 +2,8 @@
 /*
  * bzimage: loads Linux's bzImage for its 64-bit entry (boot protocol 2.12 and later).
  *
- * The real-mode part is not run: only its header is read. The rest goes to the address it prefers, where
- * it unpacks itself without having to move first. Nothing in the header is trusted.
+ * The real-mode part is not run: only its header is read. The rest goes to the address it prefers,
+ * where it unpacks itself without having to move first. Nothing in the header is trusted.
  *
  * Runs on: main
  */
@@ -51,8 +51,10 @@ static int read_setup(const struct image *img, struct setup_header *setup)
 static int check_setup(const struct image *img, const struct setup_header *setup)
 {
 	if (setup->version < 0x020c)
-		return image_refuse(img, "it speaks boot protocol %u.%02u; lkvm needs 2.12 or later "
-				    "(Linux 3.8)", setup->version >> 8, setup->version & 0xff);
+		return image_refuse(img,
+				    "it speaks boot protocol %u.%02u; lkvm needs 2.12 or later "
+				    "(Linux 3.8)",
+				    setup->version >> 8, setup->version & 0xff);
 	if (!(setup->xloadflags & XLF_KERNEL_64))
 		return image_refuse(img, "it is a 32-bit kernel. Fix: one built for x86-64");
 	if (!(setup->loadflags & LOADED_HIGH))
@@ -63,7 +65,8 @@ static int check_setup(const struct image *img, const struct setup_header *setup
 int bzimage_load(const struct image *img, struct gmem *mem, struct kernel *kernel)
 {
 	struct setup_header *setup = &kernel->setup;
-	uint64_t off, len, span, at, top = ram_low_end(mem);
+	uint64_t span, at, top = ram_low_end(mem);
+	unsigned long long off, len;
 	int ret;
 
 	ret = read_setup(img, setup);
@@ -79,16 +82,18 @@ int bzimage_load(const struct image *img, struct gmem *mem, struct kernel *kerne
 		return image_refuse(img, "it has no code to enter");
 	if (img->size < off || img->size - off + PARAGRAPH <= len)
 		return image_refuse(img, "it is truncated: it has %llu bytes and should have %llu",
-				    (unsigned long long)img->size, (unsigned long long)(off + len));
+				    (unsigned long long)img->size, off + len);
 	len = img->size - off;
 
 	at = setup->pref_address;
 	span = len > setup->init_size ? len : setup->init_size;
 	if (at < KERNEL_MIN || at >= MAP_HOLE_START || span > MAP_HOLE_START - at)
-		return image_refuse(img, "it wants %#llx bytes at %#llx; lkvm has RAM for kernels from 1 MiB "
-				    "to 3 GiB", (unsigned long long)span, (unsigned long long)at);
+		return image_refuse(img,
+				    "it wants %#llx bytes at %#llx; it can have 1 MiB to 3 GiB",
+				    (unsigned long long)span, (unsigned long long)at);
 	if (at + span > top)
-		return image_refuse(img, "it does not fit into the guest's RAM. Fix: -m %llu or more",
+		return image_refuse(img,
+				    "it does not fit into the guest's RAM. Fix: -m %llu or more",
 				    (unsigned long long)ram_needed_mib(at + span));
 	ret = image_load(img, off, mem, at, len);
 	if (ret < 0)

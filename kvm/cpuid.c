@@ -2,7 +2,8 @@
 /*
  * cpuid: what the guest is told of its processors.
  *
- * APIC ids are the vCPU numbers: one socket, one thread per core, so that "cores" is all the topology.
+ * APIC ids are the vCPU numbers: one socket, one thread per core, so that "cores" is all the
+ * topology.
  *
  * Runs on: main
  */
@@ -123,8 +124,8 @@ static void fix_features(struct kvm_cpuid_entry2 *e, const struct cpuid_conf *co
 }
 
 /*
- * Caches, leaf 4 and AMD's 0x8000001d alike: the first two levels belong to a core, the others to the
- * socket. Intel's also says how many cores there may be.
+ * Caches, leaf 4 and AMD's 0x8000001d alike: the first two levels belong to a core, the others to
+ * the socket. Intel's also says how many cores there may be.
  */
 static void fix_cache(struct kvm_cpuid_entry2 *e, unsigned cpus)
 {
@@ -226,9 +227,10 @@ static void ratio_below(uint32_t num, uint32_t den, uint32_t max, uint32_t *p, u
 }
 
 /*
- * Intel's leaf 0x15: TSC frequency = crystal * ebx / eax, and the LAPIC timer runs at the crystal's.
- * KVM's LAPIC runs at 1 GHz, so that is the crystal. The ratio is kept small as guests multiply
- * kilohertz in 32 bits; that mostly costs less than a millionth, at worst three ten-thousandths.
+ * Intel's leaf 0x15: TSC frequency = crystal * ebx / eax, and the LAPIC timer runs at the
+ * crystal's. KVM's LAPIC runs at 1 GHz, so that is the crystal. The ratio is kept small as guests
+ * multiply kilohertz in 32 bits; that mostly costs less than a millionth, at worst three
+ * ten-thousandths.
  */
 static int add_intel_timing(struct kvm_cpuid2 *out, uint32_t tsc_khz)
 {

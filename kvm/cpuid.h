@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cpuid: what the guest is told of its processors: what KVM supports, with the topology of one socket
- * of `cpus` cores of one thread each, and with the frequencies, so that nobody has to measure them.
+ * cpuid: what the guest is told of its processors: what KVM supports, with the topology of one
+ * socket of `cpus` cores of one thread each, and with the frequencies, so that nobody has to
+ * measure them.
  *
  * cpuid_build() is a pure function of its arguments.
  */
@@ -19,7 +20,7 @@ struct cpuid_conf {
 	uint32_t tsc_khz;  /* 0: not known */
 };
 
-struct kvm_cpuid2 *cpuid_alloc(void);		/* room for CPUID_ENTRIES_MAX; free() it. NULL: no memory */
+struct kvm_cpuid2 *cpuid_alloc(void); /* room for CPUID_ENTRIES_MAX; free() it. NULL: no memory */
 struct kvm_cpuid2 *cpuid_supported(int dev);	/* the same, filled by KVM. NULL: logged */
 unsigned cpuid_phys_bits(const struct kvm_cpuid2 *table);
 

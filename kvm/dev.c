@@ -2,8 +2,8 @@
 /*
  * dev: /dev/kvm: opening it with an error that says what to do, and what it can do.
  *
- * Whether the processor has vmx or svm is not looked at: what counts is that the device opens and has
- * the capabilities.
+ * Whether the processor has vmx or svm is not looked at: what counts is that the device opens and
+ * has the capabilities.
  *
  * Runs on: main
  */
@@ -94,8 +94,8 @@ int dev_check(int dev)
 }
 
 /*
- * Names from the files themselves: getpwuid() would make a static binary load shared libraries. Who has
- * no name there stays a number.
+ * Names from the files themselves: getpwuid() would make a static binary load shared libraries. Who
+ * has no name there stays a number.
  */
 static void user_name(uid_t uid, char *name, size_t len)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dsdt: the devices that can't be found by looking: the PCI root, what is on ports, the power button.
+ * dsdt: the devices that can't be found by looking: the PCI root, what is on ports, the power
+ * button.
  *
  * The body is written as the ASL would read; each function is one Device () of it.
  *
@@ -29,7 +30,8 @@ enum {
 
 /* 33DB4D5B-1FF7-401C-9657-7441C03DD766: the _OSC of a PCI root. */
 static const uint8_t osc_uuid[16] = {
-	0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f, 0x1c, 0x40, 0x96, 0x57, 0x74, 0x41, 0xc0, 0x3d, 0xd7, 0x66,
+	0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f, 0x1c, 0x40,
+	0x96, 0x57, 0x74, 0x41, 0xc0, 0x3d, 0xd7, 0x66,
 };
 
 static size_t open_device(struct aml *a, const char *name)
@@ -78,8 +80,9 @@ static void write_update(struct aml *a, uint8_t op, const char *name, uint64_t b
 }
 
 /*
- * The system asks which PCI Express services it may drive. The answer is none of those it could (hot
- * plug, power events, error reporting): no function has them, and the system then leaves them alone.
+ * The system asks which PCI Express services it may drive. The answer is none of those it could
+ * (hot plug, power events, error reporting): no function has them, and the system then leaves them
+ * alone.
  */
 static void write_osc(struct aml *a)
 {
@@ -227,7 +230,7 @@ static void write_event_method(struct aml *a)
 	aml_close(a, method);
 }
 
-/* The generic event device: its interrupt is the power block's, reading the event drops the line. */
+/* The generic event device: the power block's interrupt; reading the event drops the line. */
 static void write_events(struct aml *a)
 {
 	size_t dev = open_device(a, "GED_"), field;

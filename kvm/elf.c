@@ -45,17 +45,19 @@ static int load_segment(const struct image *img, struct gmem *mem, const Elf64_P
 	uint64_t top = ram_low_end(mem);
 
 	if (ph->p_filesz > len)
-		return image_refuse(img, "a segment at %#llx has more bytes in the file than in memory",
+		return image_refuse(img, "a segment at %#llx is longer in the file than in memory",
 				    gpa);
 	if (!len)
 		return 0;
 	if (gpa < KERNEL_MIN)
-		return image_refuse(img, "a segment at %#llx lies below 1 MiB, where lkvm's own tables "
-				    "are", gpa);
+		return image_refuse(img, "a segment at %#llx lies below 1 MiB, which lkvm fills",
+				    gpa);
 	if (gpa > UINT64_MAX - len || gpa + len > MAP_HOLE_START)
-		return image_refuse(img, "a segment of %#llx bytes at %#llx lies beyond 3 GiB", len, gpa);
+		return image_refuse(img, "a segment of %#llx bytes at %#llx lies beyond 3 GiB", len,
+				    gpa);
 	if (gpa + len > top)
-		return image_refuse(img, "it does not fit into the guest's RAM. Fix: -m %llu or more",
+		return image_refuse(img,
+				    "it does not fit into the guest's RAM. Fix: -m %llu or more",
 				    (unsigned long long)ram_needed_mib(gpa + len));
 	if (gpa + len > kernel->end)
 		kernel->end = gpa + len;
@@ -98,7 +100,7 @@ static int read_notes(const struct image *img, const Elf64_Phdr *ph, bool *found
 	uint8_t *notes;
 	int ret;
 
-	if (*found || !len)
+	if (*found || !ph->p_filesz)
 		return 0;
 	notes = malloc(len);
 	if (!notes)
@@ -124,7 +126,7 @@ static bool entry_loaded(const Elf64_Phdr *ph, unsigned n, uint64_t entry)
 
 int elf_load(const struct image *img, struct gmem *mem, struct kernel *kernel)
 {
-	Elf64_Phdr ph[PHDRS_MAX];
+	Elf64_Phdr ph[PHDRS_MAX] = { 0 };
 	uint64_t entry = 0;
 	bool pvh = false;
 	Elf64_Ehdr eh;

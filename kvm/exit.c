@@ -36,8 +36,8 @@ static void add_where(char *text, size_t len, int vcpu_fd)
 	/* After a triple fault KVM on AMD has reset the vCPU; where it was is gone. */
 	if (regs.rip == RESET_RIP && sregs.cs.base == 0xffff0000)
 		return;
-	add(text, len, " at rip %#llx (cs %#x, cr0 %#llx, cr2 %#llx, cr3 %#llx, cr4 %#llx)", regs.rip,
-	    sregs.cs.selector, sregs.cr0, sregs.cr2, sregs.cr3, sregs.cr4);
+	add(text, len, " at rip %#llx (cs %#x, cr0 %#llx, cr2 %#llx, cr3 %#llx, cr4 %#llx)",
+	    regs.rip, sregs.cs.selector, sregs.cr0, sregs.cr2, sregs.cr3, sregs.cr4);
 }
 
 static void add_internal(char *text, size_t len, const struct kvm_run *run)

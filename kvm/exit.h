@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * exit: why a vCPU cannot go on, as one line for a person. On the vCPU's thread, or when it is out of
- * KVM_RUN.
+ * exit: why a vCPU cannot go on, as one line for a person. On the vCPU's thread, or when it is out
+ * of KVM_RUN.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * image: a file that is loaded into the guest. Read, never mapped: a file that shrinks meanwhile is an
- * error, not a SIGBUS.
+ * image: a file that is loaded into the guest. Read, never mapped: a file that shrinks meanwhile is
+ * an error, not a SIGBUS.
  *
  * Runs on: main
  */
@@ -72,8 +72,8 @@ int image_read(const struct image *img, uint64_t off, void *dst, uint64_t len)
 	uint8_t *to = dst;
 
 	if (off > img->size || len > img->size - off)
-		return image_refuse(img, "it is truncated or damaged: its headers point beyond its %llu "
-				    "bytes", (unsigned long long)img->size);
+		return image_refuse(img, "it is truncated: its headers point beyond its %llu bytes",
+				    (unsigned long long)img->size);
 	while (len) {
 		ssize_t n = pread(img->fd, to, len, (off_t)off);
 

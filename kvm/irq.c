@@ -2,9 +2,10 @@
 /*
  * irq: KVM's interrupt controllers as an intc: pins, messages, irqfds and the route table.
  *
- * Pins 0..23 are the PIC/IO-APIC pair as on a PC: 0..15 reach both, the timer's line 0 is the IO-APIC's
- * input 2. Messages come after. KVM takes the route table only as a whole, and waits for readers each
- * time; so changes to a message nobody is attached to are kept until somebody attaches.
+ * Pins 0..23 are the PIC/IO-APIC pair as on a PC: 0..15 reach both, the timer's line 0 is the
+ * IO-APIC's input 2. Messages come after. KVM takes the route table only as a whole, and waits for
+ * readers each time; so changes to a message nobody is attached to are kept until somebody
+ * attaches.
  *
  * Runs on: any thread, under the chip's own lock
  */
@@ -252,12 +253,11 @@ static void line_set(void *opaque, unsigned n, bool level)
 	struct line_source *source = opaque;
 	struct irqchip *chip = source->chip;
 	struct kvm_irq_level req = { .irq = n, .level = level };
-	unsigned before, after;
 
 	pthread_mutex_lock(&chip->lock);
 	if (source->level != level) {
-		before = chip->asserted[n];
-		after = level ? before + 1 : before - 1;
+		unsigned before = chip->asserted[n], after = level ? before + 1 : before - 1;
+
 		source->level = level;
 		chip->asserted[n] = after;
 		if (!before != !after && ioctl(chip->vm_fd, KVM_IRQ_LINE, &req) < 0)
@@ -286,9 +286,9 @@ struct irq_line irqchip_line(struct irqchip *chip, unsigned gsi)
 }
 
 /*
- * As firmware would leave them, the PICs are silent until somebody sets them up. They come out of reset
- * with every input open, as vectors 0 to 15, which are exceptions: a system that only knows the
- * IO-APIC never closes them.
+ * As firmware would leave them, the PICs are silent until somebody sets them up. They come out of
+ * reset with every input open, as vectors 0 to 15, which are exceptions: a system that only knows
+ * the IO-APIC never closes them.
  */
 static int mask_pics(int vm_fd)
 {

@@ -13,8 +13,8 @@
 #include "lkvm/vm.h"
 
 /*
- * Four pages that Intel processors without "unrestricted guest" need for real mode, in the hole where
- * nothing else is. The memory map tells the guest that they are taken.
+ * Four pages that Intel processors without "unrestricted guest" need for real mode, in the hole
+ * where nothing else is. The memory map tells the guest that they are taken.
  */
 #define MAP_VMX_PAGES	  0xfffbc000ULL
 #define MAP_VMX_PAGES_LEN 0x4000ULL

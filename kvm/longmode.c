@@ -19,7 +19,8 @@
 #define PTE_TABLE 0x03ULL /* present, writable */
 #define PTE_LARGE 0x83ULL
 
-_Static_assert(LOW_TABLES + TABLES * PAGE <= LOW_CMDLINE, "page tables end before the command line");
+_Static_assert(LOW_TABLES + TABLES * PAGE <= LOW_CMDLINE,
+	       "page tables end before the command line");
 
 /* Null, null, flat 64-bit code, flat data: selectors 0x10 and 0x18. */
 static const uint64_t gdt[4] = { 0, 0, 0x00af9b000000ffffULL, 0x00cf93000000ffffULL };

@@ -61,7 +61,8 @@ unsigned params_map(const struct gmem *mem, const struct boot_conf *conf, struct
 	map[n++] = (struct map_entry){ MAP_VMX_PAGES, MAP_VMX_PAGES_LEN, MAP_RESERVED };
 	for (i = 0; i < mem->n && n < MAP_ENTRIES; i++)
 		if (mem->region[i].gpa)
-			map[n++] = (struct map_entry){ mem->region[i].gpa, mem->region[i].len, MAP_RAM };
+			map[n++] =
+			    (struct map_entry){ mem->region[i].gpa, mem->region[i].len, MAP_RAM };
 	return n;
 }
 

@@ -102,7 +102,8 @@ static int set_entry(const struct vcpu *cpu, const struct vm_entry *entry)
 	return 0;
 }
 
-/* The PIC reaches the first processor through LINT0, as firmware would leave it; NMIs come by LINT1. */
+/* The PIC reaches the first processor through LINT0, as firmware would leave it; NMIs come by
+ * LINT1. */
 static int set_lapic(const struct vcpu *cpu)
 {
 	const uint32_t extint = APIC_EXTINT, nmi = APIC_NMI;
@@ -119,7 +120,8 @@ static int set_lapic(const struct vcpu *cpu)
 static void set_msr(const struct vcpu *cpu, uint32_t index, uint64_t keep, uint64_t value)
 {
 	/* A header and room for its one entry. */
-	_Alignas(struct kvm_msrs) uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	enum { len = sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry) };
+	_Alignas(struct kvm_msrs) uint8_t room[len];
 	struct kvm_msrs *msrs = memset(room, 0, sizeof(room));
 
 	msrs->nmsrs = 1;

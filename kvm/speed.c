@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * speed: how fast a guest runs here. Hardware does thousands of millions of instructions a second, a KVM
- * that interprets does about one million; /proc/cpuinfo doesn't tell them apart.
+ * speed: how fast a guest runs here. Hardware does thousands of millions of instructions a second,
+ * a KVM that interprets does about one million; /proc/cpuinfo doesn't tell them apart.
  *
  * A guest of its own, away from everything else: it counts a register down, then writes to a port.
  * How far it counts is raised until a run takes long enough to be timed.
@@ -110,12 +110,12 @@ static int rig_begin(struct rig *r, uint32_t rounds)
 static int measure_mips(struct rig *r, double *mips)
 {
 	uint32_t rounds = 1000;
-	uint64_t from, took;
-	int ret;
+	uint64_t took;
 
 	for (;;) {
-		ret = rig_begin(r, rounds);
-		from = now_ns();
+		int ret = rig_begin(r, rounds);
+		uint64_t from = now_ns();
+
 		if (!ret)
 			ret = rig_step(r);
 		took = now_ns() - from;

@@ -200,8 +200,8 @@ int vcpu_start(struct vcpu *cpu)
 
 /*
  * No wake-up can be lost: `stopping` is set already. A thread that read it before then finds
- * immediate_exit when it enters KVM_RUN; one that is past that check, or blocked as a signal comes in
- * before KVM_RUN, is or will be thrown out by the signal, which stays pending until then.
+ * immediate_exit when it enters KVM_RUN; one that is past that check, or blocked as a signal comes
+ * in before KVM_RUN, is or will be thrown out by the signal, which stays pending until then.
  */
 void vcpu_kick(struct vcpu *cpu)
 {

@@ -170,7 +170,8 @@ static void test_bzimage(void)
 
 	hdr->initrd_addr_max = PREF + 0x17ffff;
 	write_file("kernel", bz, BZ_LEN);
-	is(load_as(in_dir("kernel"), in_dir("initrd"), ""), 0, "a kernel that wants its initrd low");
+	is(load_as(in_dir("kernel"), in_dir("initrd"), ""), 0,
+	   "a kernel that wants its initrd low");
 	bp = zero_page();
 	ok(bp.hdr.ramdisk_image + sizeof(initrd) <= PREF + 0x180000, "has it low");
 	hdr->initrd_addr_max = PREF + 0x100fff;
@@ -307,7 +308,10 @@ static int elf_load_it(void)
 
 static void test_elf(void)
 {
-	struct { uint32_t magic, version, flags, modules; uint64_t modlist, cmdline, rsdp, memmap; } info;
+	struct {
+		uint32_t magic, version, flags, modules;
+		uint64_t modlist, cmdline, rsdp, memmap;
+	} info;
 	uint64_t module[2];
 	struct boot_params bp;
 	char text[8] = "";
@@ -315,7 +319,8 @@ static void test_elf(void)
 	elf_make();
 	write_file("kernel", &elf, ELF_LEN);
 	write_file("initrd", "abc", 3);
-	is(load_as(in_dir("kernel"), in_dir("initrd"), "quiet"), 0, "an ELF file with a PVH note is loaded");
+	is(load_as(in_dir("kernel"), in_dir("initrd"), "quiet"), 0,
+	   "an ELF file with a PVH note is loaded");
 	is(entry.mode, VM_ENTRY_PVH, "for PVH");
 	is(entry.rip, ELF_AT + 0x20, "at the note's entry");
 	ok(!memcmp(gmem_ptr(&mem, ELF_AT, 256), elf.code, 256), "its segment is in memory");
@@ -493,7 +498,8 @@ static void test_map(void)
 /* Walks the page tables as a processor does. */
 static void test_longmode(void)
 {
-	static const uint64_t places[] = { 0, 0x3000, 0x1000200, MAP_HOLE_START, 0xfee00000, 0xffffffff };
+	static const uint64_t places[] = { 0, 0x3000, 0x1000200, MAP_HOLE_START,
+					   0xfee00000, 0xffffffff };
 	unsigned i, bad = 0;
 	uint64_t gdt[4];
 
@@ -565,7 +571,8 @@ static void test_reset_vector(void)
 	reset_fd = eventfd(0, EFD_NONBLOCK);
 	vm = vm_open(&vm_conf);
 	fd = (struct pollfd){ .fd = reset_fd, .events = POLLIN };
-	ok(vm && !vm_start(vm, &pvh) && poll(&fd, 1, 10000) == 1, "the BIOS's start resets the machine");
+	ok(vm && !vm_start(vm, &pvh) && poll(&fd, 1, 10000) == 1,
+	   "the BIOS's start resets the machine");
 	vm_close(vm);
 	is(reset_value, POWER_RESET_VALUE, "with the value that does");
 	close(reset_fd);
@@ -591,7 +598,8 @@ int main(void)
 	test_reset_vector();
 	test_bzimage_cut();
 	test_elf_cut();
-	is(unclear, 0, "each of %u loads said nothing when it went well and one line when not", loads);
+	is(unclear, 0, "each of %u loads said nothing when it went well and one line when not",
+	   loads);
 	gmem_close(&mem);
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
 	return system(cmd) ? 1 : tap_end();

@@ -58,8 +58,8 @@ static void amd(void)
 	add(0x8000001d, 3, INDEXED, 0x0003c163, 0, 0, 0);
 }
 
-static const struct kvm_cpuid_entry2 *build(unsigned cpus, unsigned cpu, uint32_t khz, uint32_t function,
-					    uint32_t index)
+static const struct kvm_cpuid_entry2 *build(unsigned cpus, unsigned cpu, uint32_t khz,
+					    uint32_t function, uint32_t index)
 {
 	static const struct kvm_cpuid_entry2 none;
 	struct cpuid_conf conf = { .cpus = cpus, .tsc_deadline = true, .tsc_khz = khz };
@@ -105,7 +105,7 @@ static void test_levels(void)
 
 			bad += smt.eax != 0 || smt.ebx != 1 || smt.ecx != 0x100 || smt.edx != cpu;
 			bad += core.ebx != cpus || core.ecx != 0x201 || core.edx != cpu;
-			/* One package: what is left of the id above the shift is 0; no bit is wasted. */
+			/* One package: nothing of the id is above the shift; no bit is wasted. */
 			bad += cpu >> core.eax != 0 || (core.eax && 1U << (core.eax - 1) >= cpus);
 			bad += end.eax || end.ebx || end.ecx != 2 || end.edx != cpu;
 		}
@@ -160,7 +160,8 @@ static void test_amd(void)
 
 static void test_timing(void)
 {
-	static const uint32_t rates[] = { 800000, 1999999, 2096069, 2596096, 2893202, 3792874, 4200000 };
+	static const uint32_t rates[] = { 800000,  1999999, 2096069, 2596096,
+					  2893202, 3792874, 4200000 };
 	const struct kvm_cpuid_entry2 *e;
 	unsigned i;
 
@@ -173,7 +174,8 @@ static void test_timing(void)
 		/* As Linux does: kilohertz, in 32 bits. */
 		got32 = e->eax ? e->ecx / 1000 * e->ebx / e->eax : 0;
 		off = e->eax ? (double)e->ecx * e->ebx / e->eax / 1000.0 / khz - 1 : 1;
-		ok(off < 1e-5 && off > -1e-5, "leaf 0x15 tells %u kHz within a hundred-thousandth", khz);
+		ok(off < 1e-5 && off > -1e-5, "leaf 0x15 tells %u kHz within a hundred-thousandth",
+		   khz);
 		ok(got32 + khz / 100000 >= khz && got32 <= khz + khz / 100000,
 		   "and without overflow in 32 bits");
 		is(e->ecx, 1000000000, "the crystal is the LAPIC's 1 GHz");
@@ -183,8 +185,10 @@ static void test_timing(void)
 	e = build(2, 0, 2596096, 0x40000010, 0);
 	is(e->eax, 2596096, "0x40000010 tells the TSC's frequency");
 	is(e->ebx, 1000000, "and the LAPIC's");
-	is(build(2, 0, 2596096, 0x40000000, 0)->eax, 0x40000010, "which the KVM leaf's count reaches");
-	is(build(2, 0, 2596096, 0x40000001, 0)->eax, 0x01000009, "KVM's features stay, kvmclock with them");
+	is(build(2, 0, 2596096, 0x40000000, 0)->eax, 0x40000010,
+	   "which the KVM leaf's count reaches");
+	is(build(2, 0, 2596096, 0x40000001, 0)->eax, 0x01000009,
+	   "KVM's features stay, kvmclock with them");
 	is(build(2, 0, 0, 0x40000000, 0)->eax, 0x40000001, "nothing is told that isn't known");
 	host->entries[5].edx = 0;
 	is(build(2, 0, 2596096, 0x40000010, 0)->eax, 0, "nor of a TSC that isn't invariant");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Interrupt routing on a real /dev/kvm: messages and lines reach a 64-bit guest of a hundred bytes, whose
- * handlers write their vector to a port; and the route table is handed over no more often than needed.
+ * Interrupt routing on a real /dev/kvm: messages and lines reach a 64-bit guest of a hundred bytes,
+ * whose handlers write their vector to a port; and the route table is handed over no more often
+ * than needed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -228,7 +229,8 @@ static void test_commits(struct rig *r)
 	is(irqchip_commits(r->vm->irqchip), before, "nobody listens, so KVM isn't told");
 	bad += intc->irqfd_attach(intc, gsi[7], fd, -1) != 0;
 	bad += intc->irqfd_attach(intc, gsi[9], other, -1) != 0;
-	is(irqchip_commits(r->vm->irqchip), before + 1, "at the first eventfd it is told of all, once");
+	is(irqchip_commits(r->vm->irqchip), before + 1,
+	   "at the first eventfd it is told of all, once");
 	bad += intc->msi_set(intc, gsi[7], MSI_ADDR, VEC + 7) != 0;
 	is(irqchip_commits(r->vm->irqchip), before + 1, "a message that doesn't change isn't told");
 	eventfd_write(other, 1);

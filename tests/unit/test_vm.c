@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The VM on a real /dev/kvm, with guests of a few bytes: their accesses reach the buses, doorbells and
- * interrupts take their ways past them, and every way to end is reported.
+ * The VM on a real /dev/kvm, with guests of a few bytes: their accesses reach the buses, doorbells
+ * and interrupts take their ways past them, and every way to end is reported.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -123,7 +123,10 @@ static struct rig *rig_open(unsigned cpus)
 	pthread_mutex_init(&r->slot.lock, NULL);
 	r->ports = (struct bus_range){ PORT_TEST, 16, &port_ops, r, &r->slot, 1, NULL, false };
 	r->end = (struct bus_range){ PORT_END, 1, &end_ops, r, &r->slot, 1, NULL, false };
-	r->window = (struct bus_range){ MMIO_TEST, 0x2000, &window_ops, r, &r->slot, 1, NULL, false };
+	r->window = r->ports;
+	r->window.base = MMIO_TEST;
+	r->window.len = 0x2000;
+	r->window.ops = &window_ops;
 	bus_map(&r->pio, &r->ports);
 	bus_map(&r->pio, &r->end);
 	bus_map(&r->mmio, &r->window);
@@ -182,7 +185,8 @@ static bool saw_one(struct rig *r)
 	return r->n > 0;
 }
 
-static bool same(const struct access *a, bool mmio, bool write, uint64_t off, unsigned len, uint64_t val)
+static bool same(const struct access *a, bool mmio, bool write, uint64_t off, unsigned len,
+		 uint64_t val)
 {
 	bool as = a->mmio == mmio && a->write == write && a->off == off && a->len == len &&
 		  a->val == val;
@@ -218,7 +222,8 @@ static void test_accesses(void)
 	ok(same(&r->seen[0], false, true, 0, 4, 0x11223344), "out of four bytes");
 	ok(same(&r->seen[1], false, true, 0, 2, 0x3344), "out of two bytes");
 	ok(same(&r->seen[2], false, false, 0, 4, 0), "in of four bytes");
-	ok(same(&r->seen[3], true, true, 0, 4, 0xa5a6a7a8), "a write of four bytes with what was read");
+	ok(same(&r->seen[3], true, true, 0, 4, 0xa5a6a7a8),
+	   "a write of four bytes with what was read");
 	ok(same(&r->seen[4], true, true, 6, 2, 0xa7a8), "a write of two bytes");
 	ok(same(&r->seen[5], true, false, 1, 1, 0), "a read of one byte");
 	is(r->end_value, 0x00, "ebx was the argument");
@@ -299,7 +304,8 @@ static void test_triple_fault(void)
 	ok(rig_wait(r, died), "a triple fault is reported");
 	is(r->why, VM_END_TRIPLE_FAULT, "as a triple fault");
 	is(r->died_cpu, 0, "of vCPU 0");
-	ok(strstr(r->detail, "triple fault") && !strchr(r->detail, '\n'), "in one line: %s", r->detail);
+	ok(strstr(r->detail, "triple fault") && !strchr(r->detail, '\n'), "in one line: %s",
+	   r->detail);
 	vm_stop(r->vm);
 	is(r->deaths, 1, "once");
 	rig_close(r);
@@ -351,15 +357,19 @@ static void test_doorbells(void)
 		0x66, 0xba, 0x01, 0x05, 0xee,	    /* end */
 		0xf4, 0xeb, 0xfd,
 	};
-	int fd[3] = { eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK) };
+	int fd[3] = { eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK),
+		      eventfd(0, EFD_NONBLOCK) };
 	struct rig *r = rig_open(1);
 	eventfd_t count[3] = { 0 };
 	unsigned i;
 
 	is(bus_doorbell(&r->pio, PORT_TEST + 4, 4, fd[0], true), 0, "a doorbell on a port");
-	is(bus_doorbell(&r->mmio, MMIO_TEST + 0x10, 0, fd[1], true), 0, "one of any length in memory");
-	is(bus_doorbell(&r->mmio, MMIO_TEST + 0x20, 4, fd[2], true), 0, "one of four bytes in memory");
-	is(bus_doorbell(&r->mmio, MMIO_TEST + 0x10, 0, fd[2], true), -EEXIST, "a second one is refused");
+	is(bus_doorbell(&r->mmio, MMIO_TEST + 0x10, 0, fd[1], true), 0,
+	   "one of any length in memory");
+	is(bus_doorbell(&r->mmio, MMIO_TEST + 0x20, 4, fd[2], true), 0,
+	   "one of four bytes in memory");
+	is(bus_doorbell(&r->mmio, MMIO_TEST + 0x10, 0, fd[2], true), -EEXIST,
+	   "a second one is refused");
 	rig_run(r, code, sizeof(code));
 	ok(rig_wait(r, finished), "the guest that rings ends");
 	for (i = 0; i < 3; i++)
@@ -368,7 +378,8 @@ static void test_doorbells(void)
 	is(count[1], 1, "the one of any length was rung");
 	is(count[2], 0, "two bytes don't ring the one of four");
 	is(r->n, 1, "only that write reached the model");
-	is(bus_doorbell(&r->mmio, MMIO_TEST + 0x10, 0, fd[1], false), 0, "a doorbell can be taken away");
+	is(bus_doorbell(&r->mmio, MMIO_TEST + 0x10, 0, fd[1], false), 0,
+	   "a doorbell can be taken away");
 	ok(bus_doorbell(&r->mmio, MMIO_TEST + 0x10, 0, fd[1], false) < 0, "but not twice");
 	rig_close(r);
 	for (i = 0; i < 3; i++)
@@ -416,7 +427,8 @@ static void test_speed(void)
 	int dev = vm_dev_open();
 
 	is(vm_speed(dev, &mips, &exits), 0, "the speed can be measured");
-	ok(mips > 0.01 && mips < 100000, "it is believable: %.1f million instructions a second", mips);
+	ok(mips > 0.01 && mips < 100000, "it is believable: %.1f million instructions a second",
+	   mips);
 	ok(exits > 100 && exits < 1e8, "so is that of exits: %.0f a second", exits);
 	close(dev);
 }
