@@ -4,6 +4,7 @@
 Every run has a folder of its own for temporary files and sockets, and is a child of a process that
 inherits orphans: a helper that outlives lkvm is seen as a child of ours.
 """
+import atexit
 import ctypes
 import fcntl
 import os
@@ -20,9 +21,13 @@ import termios
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LKVM = os.environ.get("LKVM", os.path.join(TOP, "lkvm"))
+# A copy that everybody may run, wherever the tree is.
+FOLDER = tempfile.mkdtemp(prefix="lkvm-cli.")
+os.chmod(FOLDER, 0o755)
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+LKVM = shutil.copy(os.environ.get("LKVM", os.path.join(TOP, "lkvm")), os.path.join(FOLDER, "lkvm"))
 # The guests of these tests are interpreted where KVM has no hardware; and machines are busy.
-PATIENCE = 30
+PATIENCE = 20
 
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -104,9 +109,10 @@ class Box:
         try:
             out, err = run.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired as late:
+            ended = run.poll() is not None
             run.kill()
-            _, err = run.communicate()
-            raise Failed("it did not end; stderr: %r" % err) from late
+            raise Failed("it ended, but something has its stdout or stderr still open: %s" % orphans(run)
+                         if ended else "it did not end; stderr: %r" % (late.stderr or b"")) from late
         return run.returncode, (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace")
 
     def leftovers(self):
@@ -215,7 +221,8 @@ class Terminal:
 
 def run_all(tests, names):
     bad = 0
-    for number, (text, test) in enumerate([t for t in tests if not names or t[0] in names], 1):
+    tests = [test for test in tests if not names or test[0] in names]
+    for number, (text, test) in enumerate(tests, 1):
         box = Box()
         try:
             test(box)
