@@ -167,6 +167,76 @@ static void promiscuous_wins(struct vdev *d)
 	must_arrive(n, STRANGER, "a stranger's, with PROMISC and NOUNI");
 }
 
+/* --- frames that the host sends back to us, whatever they are: see tests/probe/reflect */
+
+#define TAG 0x8100
+
+/* A frame with a VLAN tag of that id, or none (0), sent to us: does it come in? */
+static bool tagged_arrives(struct net *n, u16 id, u64 patience)
+{
+	static u8 serial;
+	u8 *f = alloc(96, 16), *in = f + 14, *got;
+	u32 len, at = 12;
+	size_t dummy;
+
+	skip_if(!param("probe.reflect", &dummy), "no probe.reflect on the command line");
+	memset(f, 0xff, 6);
+	memcpy(f + 6, n->mac, 6);
+	f[12] = 0x88;
+	f[13] = 0xb5;
+	memcpy(in, n->mac, 6);
+	memcpy(in + 6, STRANGER, 6);
+	if (id) {
+		in[at++] = TAG >> 8;
+		in[at++] = TAG & 0xff;
+		in[at++] = id >> 8;
+		in[at++] = id;
+	}
+	in[at++] = 0x88;
+	in[at++] = 0xb6;
+	in[at] = ++serial;
+	must(net_send(n, f, 90), "the frame is not sent");
+	while ((got = net_recv(n, &len, patience)))
+		if (len > at && got[at - 2] == 0x88 && got[at - 1] == 0xb6 && got[at] == serial)
+			return true;
+	return false;
+}
+
+static void tags_without_filter(struct vdev *d)
+{
+	struct net *n = open_filter(d, 0);
+
+	must(tagged_arrives(n, 0, PATIENCE / 3), "an untagged frame does not arrive");
+	must(tagged_arrives(n, 5, PATIENCE / 3), "a tagged frame does not arrive");
+	must(tagged_arrives(n, 4094, PATIENCE / 3), "a tagged frame does not arrive");
+}
+
+static void vlan(struct net *n, u8 command, u16 id)
+{
+	u16 *v = alloc(2, 2);
+
+	*v = id;
+	must_be(net_command(n, 2, command, v, 2), 0, "VLAN command %u, id %u", command, id);
+}
+
+static void tags_with_filter(struct vdev *d)
+{
+	struct net *n = open_filter(d, NET_F_CTRL_VLAN);
+
+	must(tagged_arrives(n, 0, PATIENCE / 3), "an untagged frame does not arrive");
+	must(!tagged_arrives(n, 5, SILENCE), "id 5 arrives with an empty table");
+	vlan(n, 0, 5);
+	must(tagged_arrives(n, 5, PATIENCE / 3), "id 5 does not arrive");
+	must(!tagged_arrives(n, 6, SILENCE), "id 6 arrives");
+	vlan(n, 0, 6);
+	vlan(n, 1, 5);
+	must(!tagged_arrives(n, 5, SILENCE), "id 5 arrives once deleted");
+	must(tagged_arrives(n, 6, PATIENCE / 3), "id 6 does not arrive");
+	arena_reset();
+	n = open_filter(d, NET_F_CTRL_VLAN);
+	must(!tagged_arrives(n, 6, SILENCE), "id 6 arrives after a reset");
+}
+
 /* --- what is asked of the peer: an echo, whose answer proves that the packet came out whole */
 
 static u16 sum16(const u8 *p, u32 len)
@@ -239,6 +309,42 @@ static void echo(struct vdev *d)
 	got = echo_answer(n);
 	must(got, "no answer");
 	must_be(sum16(got + 34, 40), 0, "sum of the answer");
+}
+
+static void mtu_stays(struct vdev *d)
+{
+	u16 mtu;
+
+	skip_if(!(d->offered & NET_F_MTU), "MTU is not offered");
+	mtu = reg_r16(&d->config, 10);
+	for (u32 i = 0; i < 3; i++) {
+		vd_begin(d, i & 1 ? NET_F_MTU : 0);
+		vd_go(d);
+		must_be(reg_r16(&d->config, 10), mtu, "mtu");
+	}
+}
+
+static void full_size(struct vdev *d)
+{
+	u8 mac[6], *f = alloc(1514, 16), *got;
+	struct net *n = open_echo(d, NET_F_MTU, mac);
+	u16 sum;
+
+	skip_if(reg_r16(&d->config, 10) < 1500, "an MTU of less than 1500");
+	echo_frame(n, f, mac);
+	f[16] = 1500 >> 8;
+	f[17] = 1500 & 0xff;
+	f[24] = f[25] = f[36] = f[37] = 0;
+	sum = sum16(f + 14, 20);
+	f[24] = sum >> 8;
+	f[25] = sum;
+	sum = sum16(f + 34, 1480);
+	f[36] = sum >> 8;
+	f[37] = sum;
+	must(net_send(n, f, 1514), "the request is not sent");
+	got = echo_answer(n);
+	must(got, "no answer");
+	must_be(n->last_len, 1526, "used length of the answer");
 }
 
 /* Header fields that mean nothing must change nothing. */
@@ -361,6 +467,11 @@ static const struct test tests[] = {
 	{"NET-102", "ALLMULTI lets in multicast", groups, NET, 0},
 	{"NET-104,NET-108,NET-109", "ALLUNI and NOUNI", unicast_modes, NET, 0},
 	{"NET-105,NET-106,NET-107,NET-110,NET-111", "NOMULTI and NOBCAST", group_modes, NET, 0},
+	{"NET-117", "without CTRL_VLAN every tag arrives", tags_without_filter, NET, 0},
+	{"NET-118,NET-119,NET-120", "with CTRL_VLAN only tags of the table arrive", tags_with_filter, NET,
+	 0},
+	{"NET-012", "mtu stays", mtu_stays, NET, 0},
+	{"NET-014", "a packet as long as the MTU goes out and comes back", full_size, NET, 0},
 	{"NET-029,NET-052", "an echo comes back whole", echo, NET, 0},
 	{"NET-030,NET-031,NET-036", "header fields that mean nothing change nothing", strange_header,
 	 NET, 0},

@@ -69,6 +69,7 @@ static void registers(struct vdev *d)
 	must_be(reg_r32(IO, L_DEVICE_FEATURE), offered, "host features after a write");
 	lg_begin(d, 0);
 	must_be(reg_r8(IO, L_STATUS), 3, "status");
+	offered &= ~BIT(30); /* a trap for drivers that take what they do not know */
 	reg_w32(IO, L_DRIVER_FEATURE, offered);
 	must_be(reg_r32(IO, L_DRIVER_FEATURE), offered, "guest features");
 	reg_w16(IO, L_QUEUE_SELECT, 1);
@@ -82,11 +83,17 @@ static void old_features(struct vdev *d)
 {
 	u32 offered = reg_r32(IO, L_DEVICE_FEATURE);
 
-	must_be(offered & BIT(30), 0, "bit 30");
+	if (d->type == BLK)
+		must(!(offered & BLK_F_ZONED), "ZONED is offered");
 	if (d->modern)
-		must_be(offered & ~(F_NOTIFY_ON_EMPTY | F_ANY_LAYOUT | BIT(0) | BIT(6) | BIT(7)) &
+		must_be(offered & ~(F_NOTIFY_ON_EMPTY | F_ANY_LAYOUT | BIT(30) | BIT(0) | BIT(6) | BIT(7)) &
 			    ~(u32)d->offered,
 			0, "features that the modern face lacks");
+}
+
+static void test_bit(struct vdev *d)
+{
+	must_be(reg_r32(IO, L_DEVICE_FEATURE) & BIT(30), 0, "bit 30");
 }
 
 static void any_layout(struct vdev *d)
@@ -337,6 +344,27 @@ static void commands(struct vdev *d)
 	must_be(net_command(n, 0x70, 0, table, 1), 1, "an unknown class");
 }
 
+static void vlan_command(struct vdev *d)
+{
+	struct net *n = open_net(d, NET_F_CTRL_VQ | NET_F_CTRL_VLAN);
+	u16 *id = alloc(2, 2);
+
+	*id = 5;
+	must_be(net_command(n, 2, 0, id, 2), 0, "VLAN_ADD");
+	must_be(net_command(n, 2, 1, id, 2), 0, "VLAN_DEL");
+}
+
+static void offload_command(struct vdev *d)
+{
+	struct net *n = open_net(d, NET_F_CTRL_VQ | NET_F_GUEST_OFFLOADS | NET_F_GUEST_CSUM);
+	u64 *set = alloc(8, 8);
+
+	*set = NET_F_GUEST_CSUM;
+	must_be(net_command(n, 5, 0, set, 8), 0, "GUEST_OFFLOADS_SET");
+	*set = NET_F_GUEST_CSUM | NET_F_GUEST_TSO6;
+	must_be(net_command(n, 5, 0, set, 8), 1, "GUEST_OFFLOADS_SET of what was not negotiated");
+}
+
 static void output(struct vdev *d)
 {
 	struct buf buf = {alloc(8, 1), 2, false};
@@ -424,7 +452,8 @@ static const struct test tests[] = {
 	{"LPCI-01,LPCI-02,LPCI-03,LPCI-04,PCI-DISC-02", "revision, IDs and BAR 0", ids, ANY, LEGACY},
 	{"LPCI-16", "a transitional device has the modern structures too", both_faces, ANY, LEGACY},
 	{"LPCI-06,LPCI-07,LPCI-11,LPCI-15", "registers are where they were", registers, ANY, LEGACY},
-	{"LFEAT-07,LNET-01,LBLK-01", "no feature that neither face knows", old_features, ANY, LEGACY},
+	{"LFEAT-07", "bit 30 is not offered", test_bit, ANY, LEGACY},
+	{"LNET-01,LBLK-01,BLK-13", "no feature that neither face knows", old_features, ANY, LEGACY},
 	{"LFEAT-06", "ANY_LAYOUT is offered", any_layout, ANY, LEGACY},
 	{"LPCI-18", "queue size is read-only, and 0 where there is none", queue_size, ANY, LEGACY},
 	{"LPCI-17,LPCI-19", "page numbers read back, and 0 after a reset", page_number, ANY, LEGACY},
@@ -448,6 +477,8 @@ static const struct test tests[] = {
 	 LEGACY},
 	{"LNET-03,LSTAT-01", "the MAC address can be written", mac_writable, NET, LEGACY},
 	{"LNET-06,LNET-12", "control commands", commands, NET, LEGACY},
+	{"LNET-08", "VLAN commands", vlan_command, NET, LEGACY},
+	{"LNET-10", "offload commands", offload_command, NET, LEGACY},
 	{"CON-08", "console output", output, CONSOLE, LEGACY},
 	{"X-LEGACY-01", "every legacy register at every width", odd_accesses, ANY, LEGACY | HOSTILE},
 	{"X-LEGACY-02", "rings outside RAM", bad_places, ANY, LEGACY | HOSTILE},

@@ -294,6 +294,24 @@ static void config_vector(struct vdev *d)
 	must(reg_r8(&d->isr, 0) & 2, "ISR bit 1 is clear under MSI-X");
 }
 
+static void config_unmapped(struct vdev *d)
+{
+	struct vq *q;
+
+	vd_msix(d);
+	vd_begin(d, 0);
+	reg_w16(C, C_CONFIG_VECTOR, NO_VECTOR);
+	q = vq_new(d, 0, 8);
+	vd_go(d);
+	q->avail->ring[0] = 0x7fff;
+	barrier();
+	q->avail->idx = 1;
+	vq_kick(q);
+	must(wait_until(vd_status(d) & S_NEEDS_RESET, PATIENCE), "NEEDS_RESET is not set");
+	for (u32 v = 0; v < 2; v++)
+		expect_none(v);
+}
+
 static const struct test tests[] = {
 	{"PCI-MSIX-01,PCI-MSIX-02", "the table has as many entries as it says", table_size, ANY, 0},
 	{"PCI-MSIX-05,PCI-MSIX-06,PCI-MSIX-08", "vector registers read back what was mapped",
@@ -314,6 +332,7 @@ static const struct test tests[] = {
 	{"RST-02", "a message held back before a reset does no harm after it", silent_after_reset, BLK,
 	 0},
 	{"X-MSIX-01", "a table scribbled on works again once it is right", scribbled, BLK, HOSTILE},
+	{"PCI-MSIX-15", "an unmapped configuration vector stays silent", config_unmapped, BLK, HOSTILE},
 	{"STAT-03,STAT-04,PCI-MSIX-16,PCI-ISR-02",
 	 "a broken ring sets NEEDS_RESET and sends the config vector", config_vector, BLK, HOSTILE},
 };

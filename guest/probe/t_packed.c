@@ -88,6 +88,9 @@ static void used_flags(struct vdev *d)
 	must_be(b->q->ring[head].len, 513, "len");
 	must(b->q->ring[head + 1].flags & D_NEXT, "the second slot has been written");
 	must_be(b->q->ring[head + 2].len, 1, "len of the third slot");
+	delay_us(SETTLE);
+	must_be(b->q->ring[head].len, 513, "len, later");
+	must_be(b->q->ring[head].id, head, "id, later");
 }
 
 static void used_write(struct vdev *d)
@@ -396,7 +399,7 @@ static const struct test tests[] = {
 	{"PACK-19", "rings of other sizes", odd_sizes, BLK, 0},
 	{"PACK-19", "a ring of one slot", one_slot, BLK, 0},
 	{"PACK-10,PACK-16", "lists lie across the ring's end", wraps, BLK, 0},
-	{"PACK-11,PACK-14", "a used descriptor's flags and length", used_flags, BLK, 0},
+	{"PACK-07,PACK-11,PACK-14", "a used descriptor's flags and length", used_flags, BLK, 0},
 	{"PACK-13", "a used descriptor says WRITE where something was stored", used_write, BLK, 0},
 	{"PACK-15", "the id is the last descriptor's", id_of_last, BLK, 0},
 	{"PACK-06", "nothing is taken before its AVAIL flag says so", not_yet, BLK, 0},

@@ -437,7 +437,7 @@ static const struct test tests[] = {
 	{"NOTIF-04,NOTIF-03", "kicks without new buffers do nothing", empty_kicks, BLK, 0},
 	{"USED-02,USED-03", "length and data are in place before used.idx moves", used_before_index,
 	 BLK, 0},
-	{"Q-01,Q-03", "a batch behind one kick comes back whole", batch, BLK, 0},
+	{"Q-01,Q-03,PCI-NOTIFY-12,PCI-NOTIFY-14,FEAT-18", "a batch behind one kick comes back whole", batch, BLK, 0},
 	{"IND-03,IND-05", "indirect tables", indirect, BLK, 0},
 	{"IND-01", "WRITE on a table's descriptor is ignored", indirect_write_flag, BLK, 0},
 	{"IND-02", "direct descriptors before an indirect one", direct_then_indirect, BLK, 0},

@@ -113,6 +113,12 @@ static void notify_there(struct vdev *d)
 	}
 }
 
+static void notify_data_there(struct vdev *d)
+{
+	skip_if(!(d->offered & F_NOTIFICATION_DATA), "NOTIFICATION_DATA is not offered");
+	notify_there(d);
+}
+
 static void isr_there(struct vdev *d)
 {
 	skip_if(!d->modern, "a legacy-only device");
@@ -310,6 +316,8 @@ static const struct test tests[] = {
 	{"PCI-NOTIFY-01,PCI-NOTIFY-02,PCI-NOTIFY-03,PCI-NOTIFY-04,PCI-NOTIFY-05,PCI-NOTIFY-06",
 	 "the notification structure is there, aligned, and holds every doorbell", notify_there, ANY,
 	 0},
+	{"PCI-NOTIFY-07,PCI-NOTIFY-08,PCI-NOTIFY-09,PCI-NOTIFY-10,PCI-NOTIFY-11",
+	 "with NOTIFICATION_DATA every doorbell has room for four bytes", notify_data_there, ANY, 0},
 	{"PCI-ISR-01,PCI-ISR-08", "the ISR structure is there", isr_there, ANY, 0},
 	{"PCI-DEVCFG-01,PCI-DEVCFG-04", "the device structure is there and aligned", config_there, ANY,
 	 0},
