@@ -449,7 +449,7 @@ int main(int argc, char **argv)
 	} else {
 		test_real(loop, "as root");
 		test_orphan("the real passt");
-		if (geteuid())
+		if (borrowed_root)
 			skip("not root, so what was tried was that already", "as an ordinary user");
 		else
 			test_real_as_user();
