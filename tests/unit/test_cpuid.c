@@ -45,6 +45,7 @@ static void intel(void)
 	add(4, 4, INDEXED, 0, 0, 0, 0);
 	add(0xb, 0, INDEXED, 1, 2, 0x100, 7);
 	add(0xb, 1, INDEXED, 4, 16, 0x201, 7);
+	add(0xb, 3, INDEXED, 7, 128, 0x503, 7);
 	add(0x80000001, 0, 0, 0, 0, 1, 0);
 }
 
@@ -116,6 +117,7 @@ static void test_levels(void)
 	intel();
 	ok(!build(6, 3, 0, 0x1f, 1)->ebx, "and isn't there when the host has none");
 	is(build(6, 3, 0, 0xb, 1)->eax, 3, "the host's own levels don't shine through");
+	is(build(6, 3, 0, 0xb, 3)->ebx, 0, "nor do those it has more of");
 	host->entries[0].eax = 7;
 	is(build(6, 3, 0, 0, 0)->eax, 0xb, "an old processor's highest leaf is raised to reach it");
 }
