@@ -53,7 +53,7 @@ void vm_stop(struct vm *vm);  /* no vCPU runs after return; may be called twice 
 void vm_close(struct vm *vm); /* stopped */
 unsigned vm_phys_bits(struct vm *vm); /* guest-physical address width told to the guest */
 
-/* What doctor prints: opens /dev/kvm read-only so to speak, changes nothing. See kvm/probe.c. */
+/* What doctor prints: opens /dev/kvm read-only so to speak, changes nothing. See kvm/dev.c. */
 struct vm_cap {
 	const char *name; /* "irqfd" */
 	bool needed, present;
