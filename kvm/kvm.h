@@ -27,6 +27,15 @@ struct vcpu {
 	size_t run_len;
 	pthread_t thread;
 	bool running; /* its thread exists and has not been joined */
+
+	/* Under the VM's lock; hold is also read without it, between two runs. */
+	atomic_bool hold; /* it shall stay out of KVM_RUN */
+	bool out;	  /* it is out, and waits */
+	bool ended;	  /* for good */
+	bool step;	  /* it shall stop after an instruction; written while it is out */
+	bool accessed;	  /* and that was an access, which is being completed; its thread's own */
+	bool stopped;	  /* it came out by itself, and this is why: */
+	struct kvm_debug_exit_arch why;
 };
 
 /* A bus with its ioeventfd hook; see doorbell.c. */
@@ -50,7 +59,8 @@ struct vm {
 	/* Set once, before any kick; read by the vCPU threads between two runs. */
 	atomic_bool stopping;
 	pthread_mutex_t lock;
-	pthread_cond_t stopped; /* stopping became true: for vCPUs that have ended */
+	pthread_cond_t stopped; /* stopping or a hold changed: for vCPUs that are out */
+	pthread_cond_t parked;	/* a vCPU came out: for control.c */
 };
 
 /* --- dev.c: /dev/kvm itself */
@@ -62,7 +72,7 @@ int dev_create_vm(int dev);	   /* the VM's fd or -errno, logged */
 /* --- vcpu.c */
 int vcpu_open(struct vcpu *cpu, struct vm *vm, unsigned id); /* 0 or -errno, logged */
 int vcpu_start(struct vcpu *cpu);			      /* its thread; 0 or -errno, logged */
-void vcpu_kick(struct vcpu *cpu);			      /* out of KVM_RUN, for good */
+void vcpu_kick(struct vcpu *cpu);			      /* out of KVM_RUN, to look around */
 void vcpu_join(struct vcpu *cpu);
 void vcpu_close(struct vcpu *cpu);
 

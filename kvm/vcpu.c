@@ -87,9 +87,69 @@ static void vcpu_ended(struct vcpu *cpu, enum vm_end why, const char *detail)
 	if (vm->conf.ended)
 		vm->conf.ended(vm->conf.opaque, why, cpu->id, detail);
 	pthread_mutex_lock(&vm->lock);
+	cpu->out = cpu->ended = true;
+	pthread_cond_broadcast(&vm->parked);
 	while (!atomic_load(&vm->stopping))
 		pthread_cond_wait(&vm->stopped, &vm->lock);
 	pthread_mutex_unlock(&vm->lock);
+}
+
+/* Out of KVM_RUN until control_resume() or the end. */
+static void vcpu_park(struct vcpu *cpu)
+{
+	struct vm *vm = cpu->vm;
+
+	pthread_mutex_lock(&vm->lock);
+	cpu->out = true;
+	pthread_cond_broadcast(&vm->parked);
+	while (atomic_load(&cpu->hold) && !atomic_load(&vm->stopping))
+		pthread_cond_wait(&vm->stopped, &vm->lock);
+	cpu->out = false;
+	pthread_mutex_unlock(&vm->lock);
+}
+
+/* A breakpoint, a watchpoint or the end of a step: the debugger decides how to go on. */
+static void vcpu_stopped(struct vcpu *cpu, const struct kvm_debug_exit_arch *why)
+{
+	struct vm *vm = cpu->vm;
+
+	if (!vm->conf.stopped)
+		return;
+	pthread_mutex_lock(&vm->lock);
+	atomic_store(&cpu->hold, true);
+	cpu->stopped = true;
+	cpu->why = *why;
+	pthread_mutex_unlock(&vm->lock);
+	vm->conf.stopped(vm->conf.opaque, cpu->id);
+	vcpu_park(cpu);
+}
+
+/*
+ * A step over an access: KVM may complete it without a stop and go on to the next instruction. So
+ * KVM_RUN shall do no more than complete it, and vcpu_interrupted() makes the stop.
+ */
+static void vcpu_accessed(struct vcpu *cpu)
+{
+	if (!cpu->step)
+		return;
+	cpu->accessed = true;
+	__atomic_store_n(&cpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * KVM_RUN did not enter the guest. Only here is nothing half done: KVM_RUN first completes the access
+ * it last came back for, and only then looks at immediate_exit.
+ */
+static void vcpu_interrupted(struct vcpu *cpu)
+{
+	static const struct kvm_debug_exit_arch stepped = { .dr6 = 0x4000 };
+
+	if (cpu->accessed && !atomic_load(&cpu->vm->stopping)) {
+		cpu->accessed = false;
+		vcpu_stopped(cpu, &stepped);
+	} else if (atomic_load(&cpu->hold)) {
+		vcpu_park(cpu);
+	}
 }
 
 /* What KVM_RUN came back for. False: the guest can't go on, which has been said. */
@@ -101,11 +161,17 @@ static bool vcpu_exit(struct vcpu *cpu)
 	switch (cpu->run->exit_reason) {
 	case KVM_EXIT_IO:
 		vcpu_pio(cpu);
+		vcpu_accessed(cpu);
 		return true;
 	case KVM_EXIT_MMIO:
 		vcpu_mmio(cpu);
+		vcpu_accessed(cpu);
 		return true;
 	case KVM_EXIT_INTR:
+		return true;
+	case KVM_EXIT_DEBUG:
+		cpu->accessed = false;
+		vcpu_stopped(cpu, &cpu->run->debug.arch);
 		return true;
 	default:
 		why = exit_explain(cpu->fd, cpu->run, detail, sizeof(detail));
@@ -135,8 +201,12 @@ static void *vcpu_main(void *opaque)
 		}
 		err = errno;
 		/* EAGAIN: a vCPU that waited for its start-up message got one. */
-		if (err == EINTR || err == EAGAIN)
+		if (err == EAGAIN)
 			continue;
+		if (err == EINTR) {
+			vcpu_interrupted(cpu);
+			continue;
+		}
 		exit_explain_error(cpu->fd, err, detail, sizeof(detail));
 		vcpu_ended(cpu, VM_END_INTERNAL, detail);
 		break;
@@ -183,6 +253,9 @@ int vcpu_start(struct vcpu *cpu)
 	if (sigaction(KICK_SIGNAL, &kick, NULL) < 0)
 		return -errno;
 
+	/* Held from the start: not one instruction. */
+	if (atomic_load(&cpu->hold))
+		__atomic_store_n(&cpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	/* The thread must never run with the creator's mask: a signal for main would be its. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -199,9 +272,9 @@ int vcpu_start(struct vcpu *cpu)
 }
 
 /*
- * No wake-up can be lost: `stopping` is set already. A thread that read it before then finds
- * immediate_exit when it enters KVM_RUN; one that is past that check, or blocked as a signal comes
- * in before KVM_RUN, is or will be thrown out by the signal, which stays pending until then.
+ * No wake-up can be lost: `stopping` or `hold` is set already. A thread that read it before then
+ * finds immediate_exit when it enters KVM_RUN; one that is past that check, or blocked as a signal
+ * comes in before KVM_RUN, is or will be thrown out by the signal, which stays pending until then.
  */
 void vcpu_kick(struct vcpu *cpu)
 {

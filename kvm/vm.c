@@ -104,6 +104,7 @@ struct vm *vm_open(const struct vm_conf *conf)
 	vm->fd = -1;
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->stopped, NULL);
+	pthread_cond_init(&vm->parked, NULL);
 
 	vm->dev = vm_dev_open();
 	if (vm->dev < 0 || dev_check(vm->dev) < 0 || vm_check_cpus(vm) < 0)
@@ -227,6 +228,7 @@ void vm_close(struct vm *vm)
 		close(vm->fd);
 	if (vm->dev >= 0)
 		close(vm->dev);
+	pthread_cond_destroy(&vm->parked);
 	pthread_cond_destroy(&vm->stopped);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);

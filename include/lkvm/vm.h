@@ -31,6 +31,8 @@ struct vm_conf {
 	struct gmem *mem;
 	/* From a vCPU thread, which then waits to be stopped. detail: what KVM said, one line. */
 	void (*ended)(void *opaque, enum vm_end why, unsigned cpu, const char *detail);
+	/* From a vCPU thread, which is then held: a debug stop, see control.h. NULL: never mind. */
+	void (*stopped)(void *opaque, unsigned cpu);
 	void *opaque;
 };
 
