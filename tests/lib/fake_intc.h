@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -28,6 +29,7 @@ struct fake_input {
 
 struct fake_intc {
 	struct intc intc;
+	pthread_mutex_t lock;
 	struct fake_input in[FAKE_GSIS];
 	unsigned opened, limit; /* message inputs; limit 0: as many as fit */
 	bool refuse_attach;
@@ -58,16 +60,20 @@ static inline void fake_take(struct fake_input *in)
 
 static inline void fake_pump(struct fake_intc *f)
 {
+	pthread_mutex_lock(&f->lock);
 	for (unsigned i = 0; i < FAKE_GSIS; i++)
 		fake_take(&f->in[i]);
+	pthread_mutex_unlock(&f->lock);
 }
 
 /* The guest's end-of-interrupt on a pin. */
 static inline void fake_eoi(struct fake_intc *f, unsigned gsi)
 {
+	pthread_mutex_lock(&f->lock);
 	f->in[gsi].line = false;
-	if (f->in[gsi].resample_fd >= 0)
+	if (f->in[gsi].fd >= 0 && f->in[gsi].resample_fd >= 0)
 		eventfd_write(f->in[gsi].resample_fd, 1);
+	pthread_mutex_unlock(&f->lock);
 }
 
 static inline int fake_msi_open(struct intc *intc, unsigned *gsi)
@@ -95,11 +101,14 @@ static inline void fake_msi_close(struct intc *intc, unsigned gsi)
 
 static inline int fake_msi_set(struct intc *intc, unsigned gsi, uint64_t addr, uint32_t data)
 {
-	struct fake_input *in = &fake_of(intc)->in[gsi];
+	struct fake_intc *f = fake_of(intc);
+	struct fake_input *in = &f->in[gsi];
 
+	pthread_mutex_lock(&f->lock);
 	in->addr = addr;
 	in->data = data;
 	in->sets++;
+	pthread_mutex_unlock(&f->lock);
 	return 0;
 }
 
@@ -112,29 +121,35 @@ static inline int fake_attach(struct intc *intc, unsigned gsi, int fd, int resam
 		return -EBUSY;
 	if (f->in[gsi].fd >= 0)
 		return -EEXIST;
+	pthread_mutex_lock(&f->lock);
 	f->in[gsi].fd = fd;
 	f->in[gsi].resample_fd = resample_fd;
 	f->in[gsi].attaches++;
 	/* What is pending arrives now, but KVM leaves the counter as it is. */
 	if (poll(&pfd, 1, 0) == 1)
 		fake_deliver(&f->in[gsi]);
+	pthread_mutex_unlock(&f->lock);
 	return 0;
 }
 
 static inline void fake_detach(struct intc *intc, unsigned gsi, int fd)
 {
-	struct fake_input *in = &fake_of(intc)->in[gsi];
+	struct fake_intc *f = fake_of(intc);
+	struct fake_input *in = &f->in[gsi];
 
-	if (in->fd != fd)
-		return;
-	fake_take(in); /* KVM takes an event when it is written, so none is left by now */
-	in->fd = -1;
-	in->line = false;
+	pthread_mutex_lock(&f->lock);
+	if (in->fd == fd) {
+		fake_take(in); /* KVM takes an event when it is written, so none is left by now */
+		in->fd = -1;
+		in->line = false;
+	}
+	pthread_mutex_unlock(&f->lock);
 }
 
 static inline void fake_intc_init(struct fake_intc *f)
 {
 	memset(f, 0, sizeof(*f));
+	pthread_mutex_init(&f->lock, NULL);
 	for (unsigned i = 0; i < FAKE_GSIS; i++)
 		f->in[i].fd = f->in[i].resample_fd = -1;
 	f->intc = (struct intc){ fake_msi_open, fake_msi_close, fake_msi_set, fake_attach,
