@@ -74,6 +74,8 @@ static bool find(struct bus *bus, uint64_t addr, unsigned len, struct target *t)
 	if (r)
 		*t = (struct target){ r->ops, r->opaque, r->slot, off };
 	pthread_rwlock_unlock(&bus->lock);
+	if (r)
+		__atomic_fetch_add(&bus->accesses, 1, __ATOMIC_RELAXED);
 	return r;
 }
 

@@ -8,9 +8,11 @@
  *
  * Runs on: the near end any thread, the far end the channel's loop
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/chan_outside.h"
+#include "lkvm/log.h"
 #include "lkvm/term.h"
 
 static unsigned ring_used(const struct chan_ring *r)
@@ -68,10 +70,16 @@ size_t chan_write(struct chan *chan, const void *src, size_t len)
 	bool half;
 	size_t n;
 
-	if (chan->null || !len)
+	if (!len || (chan->null && !chan->tap.wrote))
 		return len;
 	pthread_mutex_lock(&chan->lock);
-	n = ring_put(&chan->out, src, len);
+	n = chan->null ? len : ring_put(&chan->out, src, len);
+	if (chan->tap.wrote)
+		chan->tap.wrote(chan->tap.opaque, src, n);
+	if (chan->null) {
+		pthread_mutex_unlock(&chan->lock);
+		return n;
+	}
 	chan->short_out |= n < len;
 	half = ring_used(&chan->out) > chan->out.size / 2;
 	if (!chan->told || (half && !chan->told_half)) {
@@ -143,11 +151,37 @@ void chan_attach(struct chan *chan, const struct chan_user *user)
 		chan->user = user ? *user : (struct chan_user){ 0 };
 }
 
+void chan_tap(struct chan *chan, const struct chan_tap *tap)
+{
+	chan->tap = *tap;
+}
+
 struct chan *chan_null(void)
 {
 	static struct chan null = { .null = true };
 
 	return &null;
+}
+
+struct chan *chan_null_open(void)
+{
+	struct chan *chan = malloc(sizeof(*chan));
+
+	if (!chan) {
+		log_err(NULL, "cannot make a console: out of memory");
+		return NULL;
+	}
+	chan_init(chan, NULL, NULL);
+	chan->null = true;
+	return chan;
+}
+
+void chan_null_close(struct chan *chan)
+{
+	if (!chan)
+		return;
+	chan_fini(chan);
+	free(chan);
 }
 
 /* --- far end -------------------------------------------------------------------------------- */

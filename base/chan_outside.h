@@ -35,6 +35,7 @@ struct chan {
 	bool null;	/* swallows everything, never has anything */
 	uint16_t cols, rows;
 	struct chan_user user;
+	struct chan_tap tap;
 	void (*wake)(void *opaque); /* output to look at, or room in `in` after a pause */
 	void *opaque;
 	uint8_t out_buf[CHAN_OUT_SIZE], in_buf[CHAN_IN_SIZE];

@@ -35,6 +35,7 @@ struct loop {
 	struct loop_timer *timers; /* soonest first */
 	struct epoll_event turn[TURN_EVENTS]; /* what this turn still has to run */
 	int turn_n;
+	_Atomic uint64_t events;
 
 	pthread_mutex_t lock; /* what follows */
 	pthread_cond_t called;
@@ -87,6 +88,11 @@ void loop_close(struct loop *loop)
 	pthread_cond_destroy(&loop->called);
 	pthread_mutex_destroy(&loop->lock);
 	free(loop);
+}
+
+uint64_t loop_events(struct loop *loop)
+{
+	return atomic_load_explicit(&loop->events, memory_order_relaxed);
 }
 
 /* --- watches -------------------------------------------------------------------------------- */
@@ -272,10 +278,12 @@ static void run_ready(struct loop *loop)
 	for (int i = 0; i < loop->turn_n; i++) {
 		struct loop_fd *w = loop->turn[i].data.ptr;
 
-		if (!w)
+		if (!w) {
 			woken = true;
-		else if (loop->turn[i].events)
+		} else if (loop->turn[i].events) {
+			atomic_fetch_add_explicit(&loop->events, 1, memory_order_relaxed);
 			w->ready(w->opaque, loop->turn[i].events);
+		}
 	}
 	loop->turn_n = 0;
 	run_timers(loop);

@@ -48,6 +48,7 @@ struct bus {
 	const char *name;
 	pthread_rwlock_t lock; /* the list; never held while a model runs */
 	struct bus_range *ranges;
+	uint64_t accesses; /* that reached a model; see bus_accesses() */
 	/*
 	 * Takes doorbells out of the vCPU's way (KVM's ioeventfd), set by kvm/ and absent in tests:
 	 * a write of any length to addr (len 0) or of just len bytes signals fd and never gets to
@@ -64,6 +65,12 @@ void bus_unmap(struct bus *bus, struct bus_range *range); /* does nothing when n
 
 uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len);
 void bus_write(struct bus *bus, uint64_t addr, unsigned len, uint64_t val);
+
+/* A number that grows with every access; any thread. */
+static inline uint64_t bus_accesses(struct bus *bus)
+{
+	return __atomic_load_n(&bus->accesses, __ATOMIC_RELAXED);
+}
 
 static inline int bus_doorbell(struct bus *bus, uint64_t addr, unsigned len, int fd, bool attach)
 {

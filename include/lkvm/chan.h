@@ -15,6 +15,15 @@
 
 struct chan;
 
+/*
+ * A tap sees every byte that the channel takes from the model, in order and before the write returns,
+ * from the writing thread and under the channel's lock: it must not call back.
+ */
+struct chan_tap {
+	void (*wrote)(void *opaque, const void *bytes, size_t len);
+	void *opaque;
+};
+
 struct chan_user {
 	void (*readable)(void *opaque); /* input has arrived since the last time it was all read */
 	void (*writable)(void *opaque); /* there is room again after a short write */
@@ -28,3 +37,4 @@ size_t chan_read(struct chan *chan, void *dst, size_t len); /* bytes given, 0..l
 size_t chan_pending(struct chan *chan);			    /* bytes that can be read now */
 void chan_size(struct chan *chan, uint16_t *cols, uint16_t *rows); /* 0,0: not a terminal */
 void chan_attach(struct chan *chan, const struct chan_user *user);
+void chan_tap(struct chan *chan, const struct chan_tap *tap); /* before the loop starts; not chan_null() */

@@ -70,4 +70,7 @@ void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
  */
 void loop_call(struct loop *loop, void (*fn)(void *opaque), void *opaque);
 
+/* A number that grows with every watch that was ready; any thread. */
+uint64_t loop_events(struct loop *loop);
+
 uint64_t loop_now(void); /* CLOCK_MONOTONIC nanoseconds */

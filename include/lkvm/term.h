@@ -31,5 +31,8 @@ void term_close(struct term *term);
 /* The window changed (SIGWINCH). On the loop. */
 void term_resized(struct term *term);
 
-/* A channel that swallows output and has no input; for a console nobody looks at. log as above. */
+/* A channel that swallows output and has no input; for a console nobody looks at. */
 struct chan *chan_null(void);
+/* One like it that can have a tap, so that what nobody looks at is still watched. NULL: logged. */
+struct chan *chan_null_open(void);
+void chan_null_close(struct chan *chan);
