@@ -201,6 +201,19 @@ static void write_rtc(struct aml *a)
 	aml_close(a, dev);
 }
 
+static void write_pvpanic(struct aml *a)
+{
+	size_t dev = open_device(a, "PEVT");
+	struct aml_res r;
+
+	aml_name_string(a, "_HID", "QEMU0001");
+	aml_name(a, "_CRS");
+	aml_res_open(&r);
+	aml_res_io(&r, PORT_PVPANIC, 1);
+	aml_res_close(a, &r);
+	aml_close(a, dev);
+}
+
 static void write_button(struct aml *a)
 {
 	size_t dev = open_device(a, "PWRB");
@@ -282,6 +295,7 @@ void dsdt_write(struct aml *a, const struct pci_windows *windows)
 	write_board(a, windows);
 	write_serial(a);
 	write_rtc(a);
+	write_pvpanic(a);
 	write_button(a);
 	write_events(a);
 	aml_close(a, scope);

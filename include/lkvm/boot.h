@@ -35,6 +35,7 @@
 #define PORT_POWER	0x600	/* sleep control, sleep status, reset, button status: see power.h */
 #define IRQ_POWER	9
 #define PORT_DEBUG_EXIT 0x501
+#define PORT_PVPANIC	0x505
 #define GSI_INTX	16	/* four lines, 16..19 */
 
 struct boot_conf {

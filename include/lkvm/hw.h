@@ -15,7 +15,13 @@
 #include "lkvm/irq.h"
 
 /* How a model says that the guest wants to end. From a vCPU thread; returns at once. */
-enum hw_end { HW_END_POWEROFF, HW_END_RESET, HW_END_DEBUG };
+enum hw_end {
+	HW_END_POWEROFF,
+	HW_END_RESET,
+	HW_END_DEBUG,	 /* value: the byte written */
+	HW_END_PANIC,	 /* value: PVPANIC_* bits; the guest is about to say more */
+	HW_END_WATCHDOG, /* nobody fed it; from the loop */
+};
 struct hw_power_user {
 	void (*ended)(void *opaque, enum hw_end how, unsigned value, const char *by);
 	void *opaque;
@@ -48,6 +54,24 @@ void power_close(struct power *power);
 struct debug_exit;
 struct debug_exit *debug_exit_open(struct bus *pio, uint16_t port, const struct hw_power_user *user);
 void debug_exit_close(struct debug_exit *d);
+
+/*
+ * pvpanic: the guest's panic handler writes what happened to a register. The same device is an ISA
+ * port, described by ACPI, and a PCI function, as kernels bring the driver for one or the other.
+ */
+enum { PVPANIC_PANICKED = 1 << 0, PVPANIC_CRASH_LOADED = 1 << 1 }; /* 1: a crash kernel takes over */
+struct pci_host;
+struct pvpanic;
+struct pvpanic *pvpanic_open(struct bus *pio, uint16_t port, struct pci_host *pci, int slot,
+			     const struct hw_power_user *user); /* NULL: logged */
+void pvpanic_close(struct pvpanic *p);
+
+/* i6300ESB watchdog, a PCI function; its timers run on loop. */
+struct loop;
+struct watchdog;
+struct watchdog *watchdog_open(struct pci_host *pci, int slot, struct loop *loop,
+			       const struct hw_power_user *user); /* NULL: logged */
+void watchdog_close(struct watchdog *w);
 
 /* PORT_POWER's registers (each one byte), also used by ACPI: FADT and the button's event method. */
 enum {
