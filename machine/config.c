@@ -12,7 +12,7 @@
 
 void config_init(struct config *conf)
 {
-	*conf = (struct config){ .cpus = 1, .mem = DEFAULT_MEM };
+	*conf = (struct config){ .cpus = 1, .mem = DEFAULT_MEM, .watch.on_expect = ON_KEEP };
 }
 
 void config_free(struct config *conf)
@@ -23,6 +23,9 @@ void config_free(struct config *conf)
 	free(conf->params);
 	free(conf->console_log);
 	free(conf->features);
+	free(conf->watch.expect);
+	free(conf->watch.allow);
+	opt_list_free(&conf->watch.fail_on_own);
 	for (unsigned i = 0; i < conf->n_disks; i++) {
 		struct config_disk *d = &conf->disk[i];
 

@@ -153,6 +153,15 @@ int devices_start(struct devices *d)
 	return err;
 }
 
+uint64_t devices_events(struct devices *d)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < d->n_threads; i++)
+		n += loop_events(d->thread[i].loop);
+	return n;
+}
+
 void devices_stop(struct devices *d)
 {
 	for (unsigned i = 0; i < d->n_threads; i++)

@@ -33,3 +33,4 @@ int devices_open(struct devices *d);  /* 0 or -errno, logged; close also after a
 int devices_start(struct devices *d); /* the I/O threads */
 void devices_stop(struct devices *d);
 void devices_close(struct devices *d);
+uint64_t devices_events(struct devices *d); /* loop_events() of the I/O threads */

@@ -14,19 +14,22 @@
 #include <sys/prctl.h>
 
 #include "devices.h"
-#include "end.h"
 #include "lkvm/boot.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/term.h"
 #include "signals.h"
+#include "watcher.h"
 
 #define GIB (1ULL << 30)
 #define MEM64_MAX (64 * GIB)
 
+/* At the far end, so that the user's devices keep the slots they would have without. */
+enum { SLOT_PVPANIC = PCI_SLOTS - 2, SLOT_WATCHDOG = PCI_SLOTS - 1 };
+
 struct machine {
 	const struct config *conf;
-	struct end end;
+	struct watcher watcher;
 	struct loop *main, *io;
 	struct gmem mem;
 	struct bus pio, mmio;
@@ -34,70 +37,35 @@ struct machine {
 	struct vm_entry entry;
 	struct pci_windows windows;
 	struct term *term;
+	struct chan *nobody; /* reads the serial port when the terminal doesn't; it is watched all the same */
 	struct serial *serial;
 	struct rtc *rtc;
 	struct i8042 *i8042;
 	struct power *power;
 	struct debug_exit *debug_exit;
 	struct pci_host *pci;
+	struct pvpanic *pvpanic;
+	struct watchdog *watchdog;
 	struct devices devices;
+	struct watch_dump doctor; /* looks into a guest that hangs; look NULL: there is none */
 	struct signals signals;
 	unsigned sigterms;
 };
 
 /* --- how it ends ------------------------------------------------------------------------------ */
 
-static void vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *detail)
-{
-	struct machine *m = opaque;
-
-	switch (why) {
-	case VM_END_SYSTEM_OFF:
-		end_report(&m->end, STATUS_OK, "the guest powered off");
-		break;
-	case VM_END_SYSTEM_RESET:
-		end_report(&m->end, STATUS_OK, "the guest rebooted");
-		break;
-	case VM_END_TRIPLE_FAULT:
-		end_report(&m->end, STATUS_GONE, "the guest went away: triple fault on vCPU %u (%s)",
-			   cpu, detail);
-		break;
-	case VM_END_SYSTEM_CRASH:
-	case VM_END_INTERNAL:
-		end_report(&m->end, STATUS_GONE, "the guest went away: vCPU %u: %s", cpu, detail);
-		break;
-	}
-}
-
-static void hw_ended(void *opaque, enum hw_end how, unsigned value, const char *by)
-{
-	struct machine *m = opaque;
-
-	switch (how) {
-	case HW_END_POWEROFF:
-		end_report(&m->end, STATUS_OK, "the guest powered off (%s)", by);
-		break;
-	case HW_END_RESET:
-		end_report(&m->end, STATUS_OK, "the guest rebooted (%s)", by);
-		break;
-	case HW_END_DEBUG:
-		end_report(&m->end, (int)(value & 0xff), NULL);
-		break;
-	}
-}
-
 static void user_quit(void *opaque)
 {
 	struct machine *m = opaque;
 
-	end_report(&m->end, STATUS_GONE, "ended by Ctrl-a x before the guest had powered off");
+	verdict_end(&m->watcher.verdict, ENDED_GONE, "ended by Ctrl-a x before the guest had powered off");
 }
 
 static void backend_died(void *opaque)
 {
 	struct machine *m = opaque;
 
-	end_report(&m->end, STATUS_FAILED, NULL);
+	verdict_end(&m->watcher.verdict, ENDED_FAILED, "a back end died");
 }
 
 static void resize(void *opaque)
@@ -116,9 +84,18 @@ static void got_signal(void *opaque, int signo)
 		log_info(NULL, "SIGTERM: pressing the guest's power button; a second one ends it");
 		power_press(m->power);
 	} else {
-		end_report(&m->end, STATUS_GONE, "ended by SIG%s before the guest had powered off",
-			   sigabbrev_np(signo));
+		verdict_end(&m->watcher.verdict, ENDED_GONE,
+			    "ended by SIG%s before the guest had powered off", sigabbrev_np(signo));
 	}
+}
+
+/* What an idle guest doesn't do: touch a device, or have one done with its work. */
+static uint64_t activity(void *opaque)
+{
+	struct machine *m = opaque;
+
+	return bus_accesses(&m->pio) + bus_accesses(&m->mmio) + loop_events(m->io) +
+	       devices_events(&m->devices);
 }
 
 /* --- building --------------------------------------------------------------------------------- */
@@ -152,8 +129,8 @@ static int build_core(struct machine *m)
 		.pio = &m->pio,
 		.mmio = &m->mmio,
 		.mem = &m->mem,
-		.ended = vm_ended,
-		.opaque = m,
+		.ended = watcher_vm_ended,
+		.opaque = &m->watcher,
 	};
 	int err;
 
@@ -161,7 +138,9 @@ static int build_core(struct machine *m)
 	m->io = loop_open("io");
 	if (!m->main || !m->io)
 		return -ENOMEM;
-	end_init(&m->end, m->main);
+	err = watcher_open(&m->watcher, m->main, &m->conf->watch, activity, m);
+	if (err)
+		return err;
 	m->signals.got = got_signal;
 	m->signals.opaque = m;
 	err = signals_open(&m->signals, m->main);
@@ -186,7 +165,7 @@ static int command_line(const struct config *conf, char **out)
 	static const char *const consoles[] = {
 		[CONSOLE_SERIAL] = "console=ttyS0",
 		[CONSOLE_VIRTIO] = "console=hvc0",
-		[CONSOLE_NONE] = "",
+		[CONSOLE_NONE] = "console=ttyS0", /* nobody sees it, but it is watched */
 	};
 	const char *root = "";
 
@@ -218,15 +197,16 @@ static int load_kernel(struct machine *m)
 
 static int build_hw(struct machine *m)
 {
-	struct hw_power_user user = { .ended = hw_ended, .opaque = m };
+	struct hw_power_user user = { .ended = watcher_hw_ended, .opaque = &m->watcher };
 	struct term_conf tc = { .log_path = m->conf->console_log, .quit = user_quit, .opaque = m };
-	struct chan *chan;
 
 	m->term = term_open(m->io, &tc);
-	if (!m->term)
+	m->nobody = chan_null_open();
+	if (!m->term || !m->nobody || watcher_tap(&m->watcher, term_chan(m->term)) ||
+	    watcher_tap(&m->watcher, m->nobody))
 		return -ENODEV;
-	chan = m->conf->console == CONSOLE_SERIAL ? term_chan(m->term) : chan_null();
-	m->serial = serial_open("serial0", &m->pio, PORT_COM1, vm_line(m->vm, IRQ_COM1), chan);
+	m->serial = serial_open("serial0", &m->pio, PORT_COM1, vm_line(m->vm, IRQ_COM1),
+				m->conf->console == CONSOLE_SERIAL ? term_chan(m->term) : m->nobody);
 	m->rtc = rtc_open(&m->pio, PORT_RTC);
 	m->i8042 = i8042_open(&m->pio, &user);
 	m->power = power_open(&m->pio, PORT_POWER, vm_line(m->vm, IRQ_POWER), &user);
@@ -238,7 +218,11 @@ static int build_hw(struct machine *m)
 			return -ENOMEM;
 	}
 	m->pci = pci_host_open(&m->pio, &m->mmio, vm_intc(m->vm), m->io, &m->windows);
-	return m->pci ? 0 : -ENOMEM;
+	if (!m->pci)
+		return -ENOMEM;
+	m->pvpanic = pvpanic_open(&m->pio, PORT_PVPANIC, m->pci, SLOT_PVPANIC, &user);
+	m->watchdog = watchdog_open(m->pci, SLOT_WATCHDOG, m->io, &user);
+	return m->pvpanic && m->watchdog ? 0 : -ENODEV;
 }
 
 static int build_devices(struct machine *m)
@@ -273,6 +257,25 @@ static int build(struct machine *m)
 
 /* --- running ---------------------------------------------------------------------------------- */
 
+static void nothing(void *opaque)
+{
+	(void)opaque;
+}
+
+/*
+ * The verdict is taken of all that the guest has done: what it had put into a queue before it ended
+ * (the last words on a virtio console) has been seen once the loop has gone round.
+ */
+static int verdict(struct machine *m)
+{
+	if (m->doctor.look && m->watcher.dump)
+		m->doctor.look(m->doctor.opaque, m->watcher.verdict.why);
+	vm_stop(m->vm);
+	loop_call(m->io, nothing, NULL);
+	watcher_finish(&m->watcher);
+	return verdict_take(&m->watcher.verdict);
+}
+
 static int run(struct machine *m)
 {
 	int err;
@@ -282,9 +285,11 @@ static int run(struct machine *m)
 		err = devices_start(&m->devices);
 	if (!err)
 		err = vm_start(m->vm, &m->entry);
-	if (!err)
-		err = loop_run(m->main);
-	return err ? STATUS_FAILED : m->end.status;
+	if (err)
+		return STATUS_FAILED;
+	watcher_start(&m->watcher);
+	err = loop_run(m->main);
+	return err ? STATUS_FAILED : verdict(m);
 }
 
 /*
@@ -299,6 +304,8 @@ static void tear_down(struct machine *m)
 	if (m->io)
 		loop_stop(m->io);
 	devices_close(&m->devices);
+	watchdog_close(m->watchdog);
+	pvpanic_close(m->pvpanic);
 	if (m->pci)
 		pci_host_close(m->pci);
 	if (m->debug_exit)
@@ -313,9 +320,11 @@ static void tear_down(struct machine *m)
 		serial_close(m->serial);
 	if (m->term)
 		term_close(m->term);
+	chan_null_close(m->nobody);
 	if (m->vm)
 		vm_close(m->vm);
 	gmem_close(&m->mem);
+	watcher_close(&m->watcher);
 	signals_close(&m->signals);
 	loop_close(m->io);
 	loop_close(m->main);
@@ -323,14 +332,26 @@ static void tear_down(struct machine *m)
 	bus_fini(&m->pio);
 }
 
+/* What only a hang doctor can do. */
+static bool can_dump(const struct machine *m)
+{
+	const struct config_watch *w = &m->conf->watch;
+
+	if (m->doctor.look ||
+	    (w->on_panic != ON_DUMP && w->on_reboot != ON_DUMP && w->on_timeout != ON_DUMP))
+		return true;
+	log_err(NULL, "dump: this lkvm cannot look into a guest; use exit, or keep to do it yourself");
+	return false;
+}
+
 int machine_run(const struct config *conf)
 {
-	struct machine m = { .conf = conf, .mem.fd = -1, .signals.watch.fd = -1 };
+	struct machine m = { .conf = conf, .mem.fd = -1, .signals.watch.fd = -1, .watcher.news.fd = -1 };
 	int status = STATUS_FAILED;
 
 	if (conf->name)
 		prctl(PR_SET_NAME, conf->name);
-	if (!build(&m))
+	if (can_dump(&m) && !build(&m))
 		status = run(&m);
 	tear_down(&m);
 	return status;

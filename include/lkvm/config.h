@@ -37,6 +37,19 @@ struct config_net {
 	unsigned virtio;
 };
 
+/* What --on-panic and its like say. */
+enum config_on { ON_EXIT, ON_DUMP, ON_KEEP };
+
+/* How the guest is watched and judged; docs/verdicts.md. */
+struct config_watch {
+	uint64_t timeout, boot_timeout, idle_timeout; /* nanoseconds; 0: none */
+	char *expect, *allow;			      /* NULL: none */
+	unsigned fail_on;	    /* WATCH_BIT()s, when fail_on_given; else the default */
+	bool fail_on_given;
+	struct opt_list fail_on_own; /* "NAME=REGEX" */
+	enum config_on on_panic, on_reboot, on_timeout, on_expect;
+};
+
 struct config {
 	char *name; /* the process's name in ps; NULL: lkvm */
 	char *kernel, *initrd, *params;
@@ -52,6 +65,7 @@ struct config {
 	unsigned n_disks;
 	struct config_net net[CONFIG_NETS];
 	unsigned n_nets;
+	struct config_watch watch;
 };
 
 void config_init(struct config *conf); /* the defaults */

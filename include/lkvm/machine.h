@@ -8,9 +8,13 @@
 
 /* Exit statuses, shaped by `git bisect run`: 125 skips a commit. */
 enum {
-	STATUS_OK = 0,	     /* powered off, or rebooted */
-	STATUS_GONE = 123,   /* the guest went away without a verdict */
-	STATUS_FAILED = 125, /* lkvm could not do its job */
+	STATUS_OK = 0,	      /* powered off, or rebooted, and nothing bad was seen */
+	STATUS_PANIC = 120,   /* the kernel panicked, whatever came last */
+	STATUS_FAIL_ON = 121, /* the guest ended, but a --fail-on pattern was seen */
+	STATUS_LOCKUP = 122,  /* the watchdog expired */
+	STATUS_GONE = 123,    /* the guest went away without a verdict */
+	STATUS_TIMEOUT = 124, /* --timeout, --boot-timeout, --idle-timeout */
+	STATUS_FAILED = 125,  /* lkvm could not do its job */
 };
 
 /* Builds, runs and tears down; returns an exit status. All that has to be said has been logged. */

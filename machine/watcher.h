@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * watcher: what each sign means: from the consoles, the panic device, KVM and the clocks to the
+ * verdict, and what is done about it (--on-panic, --on-reboot, --on-timeout, --on-expect).
+ *
+ * Runs on: any thread reports; open, start, finish and close on main, whose loop has the timers.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "lkvm/chan.h"
+#include "lkvm/config.h"
+#include "lkvm/hw.h"
+#include "lkvm/vm.h"
+#include "lkvm/watch.h"
+#include "verdict.h"
+
+#define WATCHER_SCANS 2
+
+struct watcher {
+	struct verdict verdict;
+	const struct config_watch *conf;
+	struct loop *loop;
+	uint64_t (*activity)(void *opaque);
+	void *activity_opaque;
+	struct rules *rules;
+	struct scan *scan[WATCHER_SCANS];
+	unsigned scans;
+	struct timeouts *timeouts;
+	struct loop_fd news; /* a sign that main has to act on; the flags say which */
+	atomic_bool panicked, panic_over, expected, booted;
+	atomic_bool crash_kernel; /* one takes over: the guest isn't at its end yet */
+	atomic_bool dump;	  /* the guest is to be looked into before all is torn down */
+	struct loop_timer tick;
+	uint64_t panic_at, quiet_at, bytes; /* when it panicked, last said something, and how much */
+};
+
+/*
+ * activity: a number that changes while the guest's devices work. 0 or -errno, logged; close also
+ * after an error.
+ */
+int watcher_open(struct watcher *w, struct loop *loop, const struct config_watch *conf,
+		 uint64_t (*activity)(void *opaque), void *opaque);
+/* A scan for one more console. 0 or -errno, logged. */
+int watcher_tap(struct watcher *w, struct chan *chan);
+void watcher_start(struct watcher *w); /* the clocks run */
+/* Nothing runs any more: the consoles' last words. */
+void watcher_finish(struct watcher *w);
+void watcher_close(struct watcher *w);
+
+/* For vm_conf.ended and hw_power_user.ended; opaque is the watcher. */
+void watcher_vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *detail);
+void watcher_hw_ended(void *opaque, enum hw_end how, unsigned value, const char *by);
