@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/chan_outside.h"
+#include "lkvm/chan_outside.h"
 #include "lkvm/log.h"
 #include "lkvm/term.h"
 

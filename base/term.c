@@ -18,7 +18,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/chan_outside.h"
+#include "lkvm/chan_outside.h"
 #include "base/conlog.h"
 #include "base/outlet.h"
 #include "base/tty.h"
@@ -29,6 +29,7 @@
 #define FOREGROUND_NS 1000000000ULL /* between two looks whether we may read the terminal */
 #define CLOSE_NS      1000000000ULL /* for the last output */
 #define ESCAPE	      0x01	    /* Ctrl-a */
+#define TAIL_SIZE     8192
 
 struct term {
 	struct loop *loop;
@@ -41,6 +42,7 @@ struct term {
 	bool in_open, in_tty;
 	bool in_file;	/* always ready, not pollable */
 	bool in_escape; /* Ctrl-a was the last key */
+	uint64_t in_total;
 	struct loop_timer foreground;
 
 	struct outlet outlet;
@@ -48,6 +50,8 @@ struct term {
 	size_t logged;	/* of what is pending, how much the log has */
 	uint64_t wrote; /* when stdout was last written to */
 	struct loop_timer linger;
+	uint64_t out_total;
+	char tail[TAIL_SIZE]; /* without an output: the last bytes, at out_total modulo its size */
 };
 
 void term_hold_std(void)
@@ -91,8 +95,8 @@ static void out_broke(struct term *t, int e)
 {
 	/* A reader that went away (`lkvm | head`) is nothing to complain about. */
 	if (e != -EPIPE)
-		log_err(NULL, "cannot write to stdout: %s; the guest's output is dropped from here on",
-			strerror(-e));
+		log_err(NULL, "cannot write to %s: %s; the guest's output is dropped from here on",
+			t->conf.out == STDERR_FILENO ? "stderr" : "stdout", strerror(-e));
 	t->outlet.kind = OUTLET_GONE;
 	loop_del(t->loop, &t->out);
 }
@@ -101,6 +105,26 @@ static void out_wait(struct term *t)
 {
 	if (!t->out.added && loop_add(t->loop, &t->out, EPOLLOUT))
 		loop_timer_set(t->loop, &t->linger, 10 * LINGER_NS);
+}
+
+static void keep_tail(struct term *t, const struct iovec *iov)
+{
+	const char *from = iov->iov_base;
+	size_t skip = iov->iov_len > TAIL_SIZE ? iov->iov_len - TAIL_SIZE : 0;
+
+	for (size_t i = skip; i < iov->iov_len; i++)
+		t->tail[(t->out_total + i) % TAIL_SIZE] = from[i];
+}
+
+size_t term_tail(struct term *t, char *dst, size_t size)
+{
+	uint64_t n = t->out_total < TAIL_SIZE ? t->out_total : TAIL_SIZE;
+
+	if (n > size)
+		n = size;
+	for (uint64_t i = 0; i < n; i++)
+		dst[i] = t->tail[(t->out_total - n + i) % TAIL_SIZE];
+	return n;
 }
 
 /* Writes what stdout takes, logs the rest as well, and has the far end woken for more. */
@@ -113,6 +137,10 @@ static void out_flush(struct term *t)
 	while (done < total) {
 		ssize_t n = outlet_write(&t->outlet, iov);
 
+		if (t->conf.out < 0) {
+			n = (ssize_t)iov[0].iov_len;
+			keep_tail(t, &iov[0]);
+		}
 		if (n == -EINTR)
 			continue;
 		if (n == -EAGAIN)
@@ -123,6 +151,7 @@ static void out_flush(struct term *t)
 		}
 		out_advance(iov, (size_t)n);
 		done += (size_t)n;
+		t->out_total += (uint64_t)n;
 	}
 	if (done < total)
 		out_wait(t);
@@ -131,6 +160,8 @@ static void out_flush(struct term *t)
 	t->wrote = loop_now();
 	t->logged -= t->log ? done : 0;
 	chan_out_done(&t->chan, done);
+	if (done && t->conf.wrote)
+		t->conf.wrote(t->conf.opaque, t->out_total, t->outlet.kind == OUTLET_GONE);
 }
 
 static void out_ready(void *opaque, uint32_t events)
@@ -170,7 +201,10 @@ static void out_woken(struct term *t)
 
 static void out_open(struct term *t)
 {
-	outlet_open(&t->outlet, t->loop, STDOUT_FILENO);
+	if (t->conf.out < 0)
+		t->outlet = (struct outlet){ .given = -1, .fd = -1, .kind = OUTLET_GONE };
+	else
+		outlet_open(&t->outlet, t->loop, t->conf.out);
 	t->out = (struct loop_fd){ .fd = t->outlet.fd, .ready = out_ready, .opaque = t };
 }
 
@@ -240,6 +274,8 @@ static size_t escape(struct term *t, const uint8_t *key, size_t n, uint8_t *dst,
 static void in_close(struct term *t)
 {
 	loop_del(t->loop, &t->in);
+	if (t->in_open && t->conf.in_ended)
+		t->conf.in_ended(t->conf.opaque, t->in_total);
 	t->in_open = false;
 }
 
@@ -262,7 +298,8 @@ static bool in_read(struct term *t)
 		in_close(t);
 		return false;
 	}
-	if (t->in_tty)
+	t->in_total += (uint64_t)n;
+	if (t->in_tty && !t->conf.stream)
 		chan_in_put(&t->chan, dst, escape(t, key, (size_t)n, dst, &quit));
 	else
 		chan_in_put(&t->chan, key, (size_t)n);
@@ -276,7 +313,7 @@ static void in_resume(struct term *t)
 {
 	if (!t->in_open)
 		return;
-	if (t->in_tty && !tty_foreground(STDIN_FILENO)) {
+	if (t->in_tty && !tty_foreground(t->conf.in)) {
 		loop_del(t->loop, &t->in);
 		loop_timer_set(t->loop, &t->foreground, FOREGROUND_NS);
 		return;
@@ -292,8 +329,8 @@ static void in_resume(struct term *t)
 
 static void go_raw(struct term *t)
 {
-	if (t->in_open && t->in_tty && tty_foreground(STDIN_FILENO))
-		tty_raw(STDIN_FILENO);
+	if (t->in_open && t->in_tty && !t->conf.stream && tty_foreground(t->conf.in))
+		tty_raw(t->conf.in);
 }
 
 static void in_ready(void *opaque, uint32_t events)
@@ -302,7 +339,7 @@ static void in_ready(void *opaque, uint32_t events)
 
 	(void)events;
 	/* Reading a terminal from the background would stop the whole process. */
-	if (t->in_tty && !tty_foreground(STDIN_FILENO))
+	if (t->in_tty && !tty_foreground(t->conf.in))
 		in_resume(t);
 	else
 		in_read(t);
@@ -320,15 +357,17 @@ static void in_open(struct term *t)
 {
 	int fd;
 
-	t->in = (struct loop_fd){ .fd = STDIN_FILENO, .ready = in_ready, .opaque = t };
+	t->in = (struct loop_fd){ .fd = t->conf.in, .ready = in_ready, .opaque = t };
 	t->foreground = (struct loop_timer){ .fire = foreground_again, .opaque = t };
+	if (t->conf.in < 0)
+		return;
 	t->in_open = true;
-	t->in_tty = isatty(STDIN_FILENO);
+	t->in_tty = isatty(t->conf.in);
 	t->in_file = loop_add(t->loop, &t->in, EPOLLIN) == -EPERM;
 	loop_del(t->loop, &t->in);
 	if (t->in_file)
 		return; /* read once the loop runs; see the wake in term_open */
-	fd = outlet_reopen(STDIN_FILENO, O_RDONLY);
+	fd = outlet_reopen(t->conf.in, O_RDONLY);
 	if (fd >= 0)
 		t->in.fd = fd;
 }
@@ -350,7 +389,7 @@ static void woken(void *opaque, uint32_t events)
 
 	(void)events;
 	eventfd_read(t->wake.fd, &n);
-	if (tty_continued())
+	if (!t->conf.stream && tty_continued())
 		go_raw(t);
 	in_resume(t);
 	out_woken(t);
@@ -380,6 +419,10 @@ struct term *term_open(struct loop *loop, const struct term_conf *conf)
 	}
 	t->loop = loop;
 	t->conf = *conf;
+	if (!conf->stream) {
+		t->conf.in = STDIN_FILENO;
+		t->conf.out = STDOUT_FILENO;
+	}
 	t->linger = (struct loop_timer){ .fire = linger_over, .opaque = t };
 	t->wake = (struct loop_fd){ .ready = woken, .opaque = t };
 	/* Signalled: the first turn starts listening, when the console is there to be told. */
@@ -397,7 +440,8 @@ struct term *term_open(struct loop *loop, const struct term_conf *conf)
 	chan_init(&t->chan, wake, t);
 	out_open(t);
 	in_open(t);
-	tty_on_continue(t->wake.fd);
+	if (!conf->stream)
+		tty_on_continue(t->wake.fd);
 	go_raw(t);
 	term_resized(t);
 	return t;
@@ -416,12 +460,14 @@ void term_close(struct term *t)
 		return;
 	out_close(t);
 	conlog_close(t->log);
-	tty_release();
-	tty_on_continue(-1);
+	if (!t->conf.stream) {
+		tty_release();
+		tty_on_continue(-1);
+	}
 	loop_timer_cancel(t->loop, &t->linger);
 	loop_timer_cancel(t->loop, &t->foreground);
 	loop_del(t->loop, &t->in);
-	if (t->in.fd != STDIN_FILENO)
+	if (t->in.fd != t->conf.in)
 		close(t->in.fd);
 	loop_del(t->loop, &t->wake);
 	close(t->wake.fd);

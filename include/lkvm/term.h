@@ -10,12 +10,21 @@
 #include "lkvm/chan.h"
 #include "lkvm/loop.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct term;
 
 struct term_conf {
 	const char *log_path; /* copy of the guest's output with host timestamps; NULL: none */
 	void (*quit)(void *opaque); /* Ctrl-a x, on the loop */
+	/* stdin has ended; `total` bytes came from it. On the loop. */
+	void (*in_ended)(void *opaque, uint64_t total);
+	/* `total` bytes of output have been written, or dropped once nobody reads (gone). On the loop. */
+	void (*wrote)(void *opaque, uint64_t total, bool gone);
 	void *opaque;
+	bool stream; /* not a terminal: in and out as they are, no raw mode, no escape key */
+	int in, out; /* descriptors of a stream; -1: none */
 };
 
 /*
@@ -28,6 +37,8 @@ struct term *term_open(struct loop *loop, const struct term_conf *conf); /* NULL
 struct chan *term_chan(struct term *term);
 /* Writes out what the guest has said and can still be written in a second, restores the terminal. */
 void term_close(struct term *term);
+/* The last of what was written to a term without an output, up to size bytes. After its loop. */
+size_t term_tail(struct term *term, char *dst, size_t size);
 /* The window changed (SIGWINCH). On the loop. */
 void term_resized(struct term *term);
 

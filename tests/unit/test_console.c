@@ -3,7 +3,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "base/chan_outside.h"
+#include "lkvm/chan_outside.h"
 #include "fakedrv.h"
 #include "lkvm/virtio.h"
 #include "lkvm/vdev.h"

@@ -2,7 +2,7 @@
 /* The serial port as a driver sees it, between a bus and a channel whose far end is this test. */
 #include <pthread.h>
 
-#include "base/chan_outside.h"
+#include "lkvm/chan_outside.h"
 #include "lkvm/hw.h"
 #include "tap.h"
 

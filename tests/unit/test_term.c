@@ -19,7 +19,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "base/chan_outside.h"
+#include "lkvm/chan_outside.h"
 #include "lkvm/log.h"
 #include "lkvm/loop.h"
 #include "lkvm/term.h"
