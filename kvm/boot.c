@@ -32,31 +32,46 @@ static int load_cmdline(const char *cmdline, struct gmem *mem, const struct kern
 }
 
 /* As high as the kernel allows, where it is out of the way of what the kernel takes first. */
-static int load_initrd(const char *path, struct gmem *mem, const struct kernel *kernel,
-		       struct initrd *initrd)
+static int place_initrd(uint64_t len, struct gmem *mem, const struct kernel *kernel,
+			struct initrd *initrd)
 {
 	uint64_t top = ram_low_end(mem), at = 0;
-	struct image img;
-	int ret;
 
-	ret = image_open(&img, "initrd", path);
-	if (ret < 0)
-		return ret;
 	if (top > MAP_HOLE_START)
 		top = MAP_HOLE_START;
 	if (kernel->initrd_max < top - 1)
 		top = kernel->initrd_max + 1;
-	if (img.size <= top)
-		at = (top - img.size) & ~(PAGE - 1);
+	if (len <= top)
+		at = (top - len) & ~(PAGE - 1);
 	if (at < kernel->end) {
-		image_refuse(&img, "its %llu bytes do not fit between the kernel and %#llx. "
-			     "Fix: give more RAM with -m", (unsigned long long)img.size,
-			     (unsigned long long)top);
-		ret = -ENOSPC;
-	} else {
-		ret = image_load(&img, 0, mem, at, img.size);
+		log_err(NULL, "cannot use initrd: its %llu bytes do not fit between the kernel and %#llx. "
+			"Fix: give more RAM with -m", (unsigned long long)len, (unsigned long long)top);
+		return -ENOSPC;
 	}
-	*initrd = (struct initrd){ at, img.size };
+	*initrd = (struct initrd){ at, len };
+	return 0;
+}
+
+/* The file, then the archive in memory: the kernel unpacks both, the second at a multiple of four. */
+static int load_initrd(const struct boot_conf *conf, struct gmem *mem, const struct kernel *kernel,
+		       struct initrd *initrd)
+{
+	struct image img = { .fd = -1 };
+	uint64_t first = 0;
+	int ret = 0;
+
+	if (conf->initrd) {
+		ret = image_open(&img, "initrd", conf->initrd);
+		if (ret < 0)
+			return ret;
+		first = conf->more_initrd_len ? (img.size + 3) & ~3ULL : img.size;
+	}
+	ret = place_initrd(first + conf->more_initrd_len, mem, kernel, initrd);
+	if (!ret && conf->initrd)
+		ret = image_load(&img, 0, mem, initrd->gpa, img.size);
+	if (!ret && conf->more_initrd_len &&
+	    !gmem_write(mem, initrd->gpa + first, conf->more_initrd, conf->more_initrd_len))
+		ret = -EFAULT;
 	image_close(&img);
 	return ret;
 }
@@ -106,8 +121,8 @@ int boot_load(const struct boot_conf *conf, struct gmem *mem, struct vm_entry *e
 	ret = kernel_load(conf->kernel, mem, &kernel);
 	if (!ret)
 		ret = load_cmdline(conf->cmdline ? conf->cmdline : "", mem, &kernel);
-	if (!ret && conf->initrd)
-		ret = load_initrd(conf->initrd, mem, &kernel, &initrd);
+	if (!ret && (conf->initrd || conf->more_initrd_len))
+		ret = load_initrd(conf, mem, &kernel, &initrd);
 	if (!ret)
 		ret = acpi_build(conf, mem, &rsdp);
 	if (!ret)

@@ -40,6 +40,8 @@
 
 struct boot_conf {
 	const char *kernel, *initrd; /* paths; initrd may be NULL */
+	const void *more_initrd;     /* an archive in memory, behind the one of initrd; may be NULL */
+	size_t more_initrd_len;
 	const char *cmdline;
 	unsigned cpus;
 	struct pci_windows windows;
@@ -50,6 +52,12 @@ struct boot_conf {
  * refused with one line. 0 or -errno, logged.
  */
 int boot_load(const struct boot_conf *conf, struct gmem *mem, struct vm_entry *entry);
+
+/*
+ * What `uname -r` will say in this kernel, "" when the file doesn't tell. Nothing is logged: a file that
+ * is no kernel is boot_load()'s to refuse.
+ */
+void boot_kernel_version(const char *kernel, char *version, size_t size);
 
 /* Writes the tables below MAP_ACPI + MAP_ACPI_LEN; *rsdp is where they start. 0 or -errno, logged. */
 int acpi_build(const struct boot_conf *conf, struct gmem *mem, uint64_t *rsdp);
