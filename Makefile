@@ -12,9 +12,9 @@ Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 # Who may include whom is checked by `make lint`; see tools/lint-rooms.
-ROOMS   := base kvm pci virtio virtio/pci hw disk net watch machine cmd
+ROOMS   := base kvm pci virtio virtio/pci hw disk net initramfs watch machine cmd
 SRCS    := $(foreach d,$(ROOMS),$(sort $(wildcard $(d)/*.c)))
-OBJS    := $(SRCS:%.c=$(O)/%.o)
+OBJS    := $(SRCS:%.c=$(O)/%.o) $(O)/guest/init/blob.o
 LIB     := $(O)/liblkvm.a
 BIN     := $(if $(filter build,$(O)),lkvm,$(O)/lkvm)
 
