@@ -14,7 +14,7 @@
 #include "lkvm/virtio.h"
 
 #define CONFIG_DISKS 16
-#define CONFIG_NETS 8
+#define CONFIG_NETS 24
 
 enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
 
