@@ -22,7 +22,7 @@ struct cmd {
 	int (*run)(int argc, char **argv); /* argv[0] is the command's name; an exit status */
 };
 
-extern const struct cmd cmd_run, cmd_version, cmd_help, cmd_doctor, cmd_kconfig;
+extern const struct cmd cmd_run, cmd_version, cmd_help, cmd_doctor;
 extern const struct cmd *const cmd_all[]; /* ends with NULL */
 
 const struct cmd *cmd_find(const char *name); /* NULL: none */

@@ -15,6 +15,7 @@
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/vm.h"
+#include "run_debug.h"
 #include "run_watch.h"
 
 #define MIB (1ULL << 20)
@@ -336,6 +337,7 @@ static const struct cmd_option options[] = {
 	{ 0, "virtio-features", "+x,-y", "turn ring features on or off, for all devices", set_features, NULL },
 	{ 0, "name", "NAME", "the process's name, as ps shows it (15 bytes)", set_name, NULL },
 	RUN_WATCH_OPTIONS,
+	RUN_DEBUG_OPTIONS,
 	{ 0, "loglevel", "LEVEL", "err, warn (default), info or debug", set_loglevel, NULL },
 	{ 0, "debug-exit", NULL, "I/O port 0x501 ends the guest with the byte written as status",
 	  set_debug_exit, NULL },

@@ -63,6 +63,7 @@ enum {
 
 	LSR_DR = 0x01,
 	LSR_OE = 0x02,
+	LSR_BI = 0x10,
 	LSR_THRE = 0x20,
 	LSR_TEMT = 0x40,
 
@@ -93,6 +94,7 @@ struct serial {
 	bool overrun;
 	bool thre_pending; /* the transmitter-empty interrupt, until it was read or data came */
 	unsigned looks;	   /* LSR reads since a set-up register was touched; see the top */
+	bool brk;	   /* the first byte received is a break, which nobody has been told of */
 	struct fifo tx, rx;
 };
 
@@ -130,7 +132,7 @@ static uint8_t iir_now(const struct serial *s)
 {
 	size_t ready;
 
-	if ((s->ier & IER_RLSI) && s->overrun)
+	if ((s->ier & IER_RLSI) && (s->overrun || s->brk))
 		return IIR_RLSI;
 	if (s->ier & IER_RDI) {
 		ready = rx_ready(s);
@@ -200,6 +202,7 @@ static uint8_t read_data(struct serial *s)
 	if (s->rx.n) {
 		byte = s->rx.byte[0];
 		fifo_drop(&s->rx, 1);
+		s->brk = false;
 	} else if (rx_ready(s)) {
 		chan_read(s->chan, &byte, 1);
 	}
@@ -225,7 +228,9 @@ static uint8_t read_lsr(struct serial *s)
 		lsr |= LSR_DR;
 	if (s->overrun)
 		lsr |= LSR_OE;
-	s->overrun = false;
+	if (s->brk)
+		lsr |= LSR_BI;
+	s->overrun = s->brk = false;
 	return lsr;
 }
 
@@ -264,8 +269,10 @@ static void write_fcr(struct serial *s, uint8_t val)
 {
 	if ((val ^ s->fcr) & FCR_ENABLE)
 		val |= FCR_CLEAR_RX | FCR_CLEAR_TX;
-	if (val & FCR_CLEAR_RX)
+	if (val & FCR_CLEAR_RX) {
 		s->rx.n = 0;
+		s->brk = false;
+	}
 	if ((val & FCR_CLEAR_TX) && s->tx.n) {
 		s->tx.n = 0;
 		s->thre_pending = true;
@@ -378,6 +385,20 @@ static void serial_writable(void *opaque)
 	if (s->tx.n)
 		tx_drain(s);
 	line_update(s);
+	bus_unlock(&s->slot);
+}
+
+/* A break is a null byte with a mark; both go ahead of what is on the wire. */
+void serial_sysrq(struct serial *s, char key)
+{
+	bus_lock(&s->slot);
+	if (!(s->mcr & MCR_LOOP)) {
+		s->rx.byte[0] = 0;
+		s->rx.byte[1] = (uint8_t)key;
+		s->rx.n = 2;
+		s->brk = true;
+		line_update(s);
+	}
 	bus_unlock(&s->slot);
 }
 

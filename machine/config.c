@@ -12,7 +12,8 @@
 
 void config_init(struct config *conf)
 {
-	*conf = (struct config){ .cpus = 1, .mem = DEFAULT_MEM, .watch.on_expect = ON_KEEP };
+	*conf = (struct config){ .cpus = 1, .mem = DEFAULT_MEM, .watch.on_expect = ON_KEEP,
+				 .gdb_wait = true };
 }
 
 void config_free(struct config *conf)
@@ -23,6 +24,9 @@ void config_free(struct config *conf)
 	free(conf->params);
 	free(conf->console_log);
 	free(conf->features);
+	free(conf->symbols);
+	free(conf->dump);
+	free(conf->gdb);
 	free(conf->watch.expect);
 	free(conf->watch.allow);
 	opt_list_free(&conf->watch.fail_on_own);

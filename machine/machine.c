@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 
 #include "devices.h"
+#include "examine.h"
 #include "lkvm/boot.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
@@ -47,7 +48,7 @@ struct machine {
 	struct pvpanic *pvpanic;
 	struct watchdog *watchdog;
 	struct devices devices;
-	struct watch_dump doctor; /* looks into a guest that hangs; look NULL: there is none */
+	struct examine examine;
 	struct signals signals;
 	unsigned sigterms;
 };
@@ -80,6 +81,8 @@ static void got_signal(void *opaque, int signo)
 
 	if (signo == SIGWINCH) {
 		loop_call(m->io, resize, m->term);
+	} else if (signo == SIGUSR1) {
+		examine_now(&m->examine, "SIGUSR1");
 	} else if (signo == SIGTERM && !m->sigterms++) {
 		log_info(NULL, "SIGTERM: pressing the guest's power button; a second one ends it");
 		power_press(m->power);
@@ -139,6 +142,8 @@ static int build_core(struct machine *m)
 	if (!m->main || !m->io)
 		return -ENOMEM;
 	err = watcher_open(&m->watcher, m->main, &m->conf->watch, activity, m);
+	if (!err)
+		err = examine_open(&m->examine, m->conf);
 	if (err)
 		return err;
 	m->signals.got = got_signal;
@@ -152,6 +157,7 @@ static int build_core(struct machine *m)
 	m->vm = vm_open(&vc);
 	if (!m->vm)
 		return -ENODEV;
+	m->examine.vm = m->vm;
 	place_windows(m);
 	return 0;
 }
@@ -207,6 +213,7 @@ static int build_hw(struct machine *m)
 		return -ENODEV;
 	m->serial = serial_open("serial0", &m->pio, PORT_COM1, vm_line(m->vm, IRQ_COM1),
 				m->conf->console == CONSOLE_SERIAL ? term_chan(m->term) : m->nobody);
+	m->examine.serial = m->serial;
 	m->rtc = rtc_open(&m->pio, PORT_RTC);
 	m->i8042 = i8042_open(&m->pio, &user);
 	m->power = power_open(&m->pio, PORT_POWER, vm_line(m->vm, IRQ_POWER), &user);
@@ -268,8 +275,8 @@ static void nothing(void *opaque)
  */
 static int verdict(struct machine *m)
 {
-	if (m->doctor.look && m->watcher.dump)
-		m->doctor.look(m->doctor.opaque, m->watcher.verdict.why);
+	if (m->watcher.dump)
+		examine_last(&m->examine, m->watcher.verdict.why);
 	vm_stop(m->vm);
 	loop_call(m->io, nothing, NULL);
 	watcher_finish(&m->watcher);
@@ -325,23 +332,12 @@ static void tear_down(struct machine *m)
 		vm_close(m->vm);
 	gmem_close(&m->mem);
 	watcher_close(&m->watcher);
+	examine_close(&m->examine);
 	signals_close(&m->signals);
 	loop_close(m->io);
 	loop_close(m->main);
 	bus_fini(&m->mmio);
 	bus_fini(&m->pio);
-}
-
-/* What only a hang doctor can do. */
-static bool can_dump(const struct machine *m)
-{
-	const struct config_watch *w = &m->conf->watch;
-
-	if (m->doctor.look ||
-	    (w->on_panic != ON_DUMP && w->on_reboot != ON_DUMP && w->on_timeout != ON_DUMP))
-		return true;
-	log_err(NULL, "dump: this lkvm cannot look into a guest; use exit, or keep to do it yourself");
-	return false;
 }
 
 int machine_run(const struct config *conf)
@@ -351,7 +347,7 @@ int machine_run(const struct config *conf)
 
 	if (conf->name)
 		prctl(PR_SET_NAME, conf->name);
-	if (can_dump(&m) && !build(&m))
+	if (!build(&m))
 		status = run(&m);
 	tear_down(&m);
 	return status;

@@ -66,6 +66,9 @@ struct config {
 	struct config_net net[CONFIG_NETS];
 	unsigned n_nets;
 	struct config_watch watch;
+	char *symbols, *dump; /* NULL: none */
+	char *gdb;	      /* where it listens; NULL: nowhere */
+	bool gdb_wait;	      /* the guest begins stopped */
 };
 
 void config_init(struct config *conf); /* the defaults */

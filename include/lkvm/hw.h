@@ -32,6 +32,8 @@ struct serial;
 struct serial *serial_open(const char *name, struct bus *pio, uint16_t port, struct irq_line line,
 			   struct chan *chan);
 void serial_close(struct serial *serial);
+/* BREAK and a key, which asks Linux for a magic SysRq. Any thread. */
+void serial_sysrq(struct serial *serial, char key);
 
 /* CMOS RTC: the host's time in UTC, read-only; a few bytes of CMOS RAM. */
 struct rtc;

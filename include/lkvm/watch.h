@@ -98,13 +98,3 @@ void timeouts_booted(struct timeouts *t); /* BOOT is met; on the loop */
 void timeouts_close(struct timeouts *t);
 
 /* --- a closer look --------------------------------------------------------------------------- */
-
-/*
- * Whoever can look into a guest that hangs or has died (--on-panic=dump and its like): called on main
- * before anything is torn down, once. The vCPUs may still run, or wait in the exit that ended them;
- * it may stop them. why: the verdict's line.
- */
-struct watch_dump {
-	void (*look)(void *opaque, const char *why);
-	void *opaque;
-};
