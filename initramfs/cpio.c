@@ -46,11 +46,13 @@ void cpio_close(struct cpio *c)
 /* len bytes at the end, padded; NULL: beyond the limit. */
 static uint8_t *reserve(struct cpio *c, uint64_t len)
 {
-	uint8_t *at = c->len <= c->limit && pad4(len) <= c->limit - c->len ? c->buf + c->len : NULL;
+	uint8_t *at = c->buf + c->len;
 
-	/* Once beyond it, what would still fit must not look as if all did. */
-	if (!at && c->len <= c->limit)
-		c->len = c->limit + 4;
+	/* Once beyond it, nothing smaller is put in where there is still room. */
+	if (c->full || pad4(len) > c->limit - c->len) {
+		c->full = true;
+		at = NULL;
+	}
 	c->len += pad4(len);
 	return at;
 }

@@ -15,7 +15,8 @@
 
 struct cpio {
 	uint8_t *buf;
-	uint64_t len, limit; /* len > limit: too big, and only counted */
+	uint64_t len, limit;
+	bool full;	     /* too big: the rest is only counted, in len */
 	uint32_t ino;	     /* the last that was given */
 };
 
@@ -43,11 +44,6 @@ void cpio_file(struct cpio *cpio, const char *name, mode_t mode, const void *byt
 void cpio_parents(struct cpio *cpio, const char *name);
 void cpio_end(struct cpio *cpio);
 void cpio_close(struct cpio *cpio);
-
-static inline bool cpio_full(const struct cpio *cpio)
-{
-	return cpio->len > cpio->limit;
-}
 
 /* --- tree.c: a folder of the host. 0 or -errno, logged. */
 int tree_add(struct cpio *cpio, const char *dir);

@@ -58,7 +58,7 @@ int initramfs_build(const struct initramfs_conf *conf, struct initramfs *out)
 		return err;
 	err = add_all(&cpio, conf);
 	cpio_end(&cpio);
-	if (!err && cpio_full(&cpio)) {
+	if (!err && cpio.full) {
 		log_err(NULL, "%s makes an initramfs of %llu MiB, which the guest's RAM cannot hold twice. "
 			"Fix: -m %llu or more, or a disk (-d) instead",
 			conf->rootfs ? conf->rootfs : conf->program ? conf->program : "this",
