@@ -116,17 +116,6 @@ static void keep_tail(struct term *t, const struct iovec *iov)
 		t->tail[(t->out_total + i) % TAIL_SIZE] = from[i];
 }
 
-size_t term_tail(struct term *t, char *dst, size_t size)
-{
-	uint64_t n = t->out_total < TAIL_SIZE ? t->out_total : TAIL_SIZE;
-
-	if (n > size)
-		n = size;
-	for (uint64_t i = 0; i < n; i++)
-		dst[i] = t->tail[(t->out_total - n + i) % TAIL_SIZE];
-	return n;
-}
-
 /* Writes what stdout takes, logs the rest as well, and has the far end woken for more. */
 static void out_flush(struct term *t)
 {
@@ -162,6 +151,20 @@ static void out_flush(struct term *t)
 	chan_out_done(&t->chan, done);
 	if (done && t->conf.wrote)
 		t->conf.wrote(t->conf.opaque, t->out_total, t->outlet.kind == OUTLET_GONE);
+}
+
+size_t term_tail(struct term *t, char *dst, size_t size)
+{
+	uint64_t n;
+
+	out_flush(t);
+	n = t->out_total < TAIL_SIZE ? t->out_total : TAIL_SIZE;
+
+	if (n > size)
+		n = size;
+	for (uint64_t i = 0; i < n; i++)
+		dst[i] = t->tail[(t->out_total - n + i) % TAIL_SIZE];
+	return n;
 }
 
 static void out_ready(void *opaque, uint32_t events)

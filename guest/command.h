@@ -17,7 +17,7 @@
  *	HELLO
  *				START
  *	STARTED
- *				STDIN_END, RESIZE, SIGNAL: any time, if at all
+ *				STDIN_END, RESIZE, SIGNAL, CLOSED: any time, if at all
  *	STATUS			(waits until it has written all output)
  *				BYE
  *	syncs and powers off
@@ -56,6 +56,7 @@ enum command_type {
 	COMMAND_RESIZE = 3,    /* struct command_size */
 	COMMAND_SIGNAL = 4,    /* struct command_signal */
 	COMMAND_BYE = 5,       /* nothing */
+	COMMAND_CLOSED = 6,    /* struct command_closed: nobody reads that stream any more */
 	/* to the host */
 	COMMAND_HELLO = 0x101,	 /* struct command_hello */
 	COMMAND_STARTED = 0x102, /* nothing */
@@ -83,6 +84,10 @@ struct command_size {
 
 struct command_signal {
 	uint32_t signo;
+};
+
+struct command_closed {
+	uint32_t fd; /* 1 or 2 */
 };
 
 struct command_hello {

@@ -93,6 +93,8 @@ void init_main(long argc, char **argv)
 	block_signals();
 	if (is_test) {
 		ports = (struct ports){ 3, 4, 5 };
+		for (int fd = 3; fd <= 5; fd++)
+			sys(fcntl, fd, F_SETFD, FD_CLOEXEC);
 		sys(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 		run_command();
 		switch_off();

@@ -134,11 +134,23 @@ static long wait_for(int children, int ms)
 	return n;
 }
 
+/* The command learns it as it would from a pipe, by SIGPIPE, or from its terminal, by SIGHUP. */
+static void reader_gone(struct child *child, struct stream *s)
+{
+	if (child->tty)
+		sys(kill, -child->pid, SIGHUP);
+	else if (s->from >= 0)
+		sys_close(s->from);
+	s->from = -1;
+	s->at = s->len;
+}
+
 static void obey(struct child *child, const struct message *msg)
 {
 	struct command_total total;
 	struct command_size size;
 	struct command_signal signal;
+	struct command_closed closed;
 
 	if (msg->type == COMMAND_STDIN_END && msg->len == sizeof(total)) {
 		memcpy(&total, msg->payload, sizeof(total));
@@ -150,6 +162,9 @@ static void obey(struct child *child, const struct message *msg)
 	} else if (msg->type == COMMAND_SIGNAL && msg->len == sizeof(signal)) {
 		memcpy(&signal, msg->payload, sizeof(signal));
 		sys(kill, -child->pid, signal.signo);
+	} else if (msg->type == COMMAND_CLOSED && msg->len == sizeof(closed)) {
+		memcpy(&closed, msg->payload, sizeof(closed));
+		reader_gone(child, closed.fd == 1 ? &out : &err);
 	}
 }
 

@@ -206,7 +206,8 @@ static bool connected(int fd)
 
 bool setup_ports(void)
 {
-	for (unsigned ms = 0; ms < PORTS_MS; ms += POLL_MS) {
+	/* The driver makes the class when it is loaded; the ports come later. */
+	for (unsigned ms = 0; sys(faccessat, AT_FDCWD, CLASS, 0) >= 0 && ms < PORTS_MS; ms += POLL_MS) {
 		if (ports.control < 0 || ports.stdio < 0 || ports.err < 0)
 			scan_ports();
 		if (connected(ports.control) && connected(ports.stdio) && connected(ports.err))

@@ -37,7 +37,7 @@ struct term *term_open(struct loop *loop, const struct term_conf *conf); /* NULL
 struct chan *term_chan(struct term *term);
 /* Writes out what the guest has said and can still be written in a second, restores the terminal. */
 void term_close(struct term *term);
-/* The last of what was written to a term without an output, up to size bytes. After its loop. */
+/* The last of what was written to a term without an output, up to size bytes. On the loop. */
 size_t term_tail(struct term *term, char *dst, size_t size);
 /* The window changed (SIGWINCH). On the loop. */
 void term_resized(struct term *term);

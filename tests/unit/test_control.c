@@ -1,291 +1,164 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A VM on a real /dev/kvm is held still, looked at, stepped and let go again. What this KVM can't do
- * (watchpoints, where it interprets) is skipped, with the reason.
+ * The control port, as the host hears it: messages in any pieces, and every way to talk nonsense.
  */
-#include <errno.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "machine/control.h"
 
-#include "lkvm/boot.h"
-#include "lkvm/control.h"
 #include "tap.h"
 
-#define RAM  (4 << 20)
-#define CODE 0x100000
-#define PORT 0x80
+static struct control control;
+static unsigned hellos, starts, statuses, says;
+static struct command_status last;
+static char text[COMMAND_SAY_MAX + 1];
 
-struct rig {
-	struct gmem mem;
-	struct bus pio, mmio;
-	struct bus_slot slot;
-	struct bus_range ports;
-	struct vm *vm;
-	atomic_uint writes, last, reads, stops, died;
-};
-
-static uint64_t port_read(void *opaque, uint64_t off, unsigned len)
+static void on_hello(void *opaque)
 {
-	struct rig *r = opaque;
-
-	(void)off;
-	(void)len;
-	atomic_fetch_add(&r->reads, 1);
-	usleep(20000); /* a pause asked for now must find the value in the register */
-	return 0x5a;
+	(void)opaque;
+	hellos++;
 }
 
-static void port_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
+static void on_started(void *opaque)
 {
-	struct rig *r = opaque;
-
-	(void)off;
-	(void)len;
-	atomic_store(&r->last, (unsigned)val);
-	atomic_fetch_add(&r->writes, 1);
+	(void)opaque;
+	starts++;
 }
 
-static const struct bus_ops ops = { port_read, port_write };
-
-static void on_stop(void *opaque, unsigned cpu)
+static void on_status(void *opaque, const struct command_status *status)
 {
-	struct rig *r = opaque;
-
-	(void)cpu;
-	atomic_fetch_add(&r->stops, 1);
+	(void)opaque;
+	last = *status;
+	statuses++;
 }
 
-static void on_end(void *opaque, enum vm_end why, unsigned cpu, const char *detail)
+static void on_say(void *opaque, const char *said)
 {
-	struct rig *r = opaque;
-
-	(void)why;
-	(void)cpu;
-	(void)detail;
-	atomic_fetch_add(&r->died, 1);
+	(void)opaque;
+	snprintf(text, sizeof(text), "%s", said);
+	says++;
 }
 
-static bool wait_for(atomic_uint *n, unsigned least)
+static void begin(void)
 {
-	for (unsigned i = 0; i < 5000 && atomic_load(n) < least; i++)
-		usleep(1000);
-	return atomic_load(n) >= least;
+	control_init(&control, &(struct control_user){ on_hello, on_started, on_status, on_say, NULL });
+	hellos = starts = statuses = says = 0;
 }
 
-static struct rig *rig_open(const void *code, size_t len, unsigned cpus)
-{
-	struct rig *r = calloc(1, sizeof(*r));
-	struct vm_conf conf = { .cpus = cpus, .ended = on_end, .stopped = on_stop, .opaque = r };
+static uint8_t stream[4096];
+static size_t len;
 
-	if (gmem_open(&r->mem, RAM, MAP_HOLE_START, MAP_HOLE_END, 0) < 0)
-		exit(1);
-	bus_init(&r->pio, "pio");
-	bus_init(&r->mmio, "mmio");
-	pthread_mutex_init(&r->slot.lock, NULL);
-	r->ports = (struct bus_range){ .base = PORT, .len = 4, .ops = &ops, .opaque = r, .slot = &r->slot,
-				       .prio = 1 };
-	bus_map(&r->pio, &r->ports);
-	conf.pio = &r->pio;
-	conf.mmio = &r->mmio;
-	conf.mem = &r->mem;
-	r->vm = vm_open(&conf);
-	if (!r->vm)
-		exit(1);
-	gmem_write(&r->mem, CODE, code, len);
-	return r;
+static void put(uint32_t type, const void *payload, uint32_t n, uint32_t said_n)
+{
+	struct command_head head = { type, said_n };
+
+	memcpy(stream + len, &head, sizeof(head));
+	if (n)
+		memcpy(stream + len + sizeof(head), payload, n);
+	len += sizeof(head) + n;
 }
 
-static void rig_start(struct rig *r)
+static void put_hello(void)
 {
-	struct vm_entry entry = { .mode = VM_ENTRY_PVH, .rip = CODE, .arg = 0x5000 };
+	struct command_hello hello = { COMMAND_VERSION };
 
-	is(vm_start(r->vm, &entry), 0, "the vCPUs start");
+	put(COMMAND_HELLO, &hello, sizeof(hello), sizeof(hello));
 }
 
-static void rig_close(struct rig *r)
+static void put_status(uint32_t how, uint32_t value)
 {
-	vm_close(r->vm);
-	bus_fini(&r->pio);
-	bus_fini(&r->mmio);
-	gmem_close(&r->mem);
-	free(r);
+	struct command_status status = { how, value, 1, 2 };
+
+	put(COMMAND_STATUS, &status, sizeof(status), sizeof(status));
 }
 
-static void test_pause(void)
+static bool feed(void)
 {
-	static const uint8_t code[] = {
-		0xe6, PORT,	  /* out PORT, al */
-		0xfe, 0xc0,	  /* inc al */
-		0xeb, 0xfa,
-	};
-	struct rig *r = rig_open(code, sizeof(code), 3);
-	struct control_regs regs, again;
-	unsigned seen, bad = 0;
+	bool fine = control_feed(&control, stream, len);
 
-	rig_start(r);
-	ok(wait_for(&r->writes, 10), "a guest runs");
-	is(control_pause(r->vm), 0, "three vCPUs are paused, two of which wait for the first");
-	is(control_pause(r->vm), 0, "twice");
-	ok(control_paused(r->vm), "and known to be");
-	seen = atomic_load(&r->writes);
-	is(control_regs_get(r->vm, 0, &regs), 0, "registers can be read");
-	ok(regs.rip >= CODE && regs.rip < CODE + sizeof(code), "rip is in the loop");
-	is(regs.gpr[R_BX], 0x5000, "rbx is what it began with");
-	is(control_mp(r->vm, 0), CONTROL_RUNNING, "vCPU 0 runs");
-	is(control_mp(r->vm, 2), CONTROL_WAITING, "vCPU 2 waits to be started");
-	usleep(20000);
-	is(atomic_load(&r->writes), seen, "nothing moves");
-	control_regs_get(r->vm, 0, &again);
-	ok(!memcmp(&regs, &again, sizeof(regs)), "nor does a register");
-	control_resume(r->vm, ~0ULL);
-	ok(wait_for(&r->writes, seen + 10), "then it goes on");
-	for (unsigned i = 0; i < 200; i++) {
-		/* al counts the writes: between out and inc it is the last one's value, else one more. */
-		if (control_pause(r->vm) || control_regs_get(r->vm, 0, &regs))
-			bad++;
-		if ((uint8_t)(regs.gpr[R_AX] - atomic_load(&r->last)) != (regs.rip != CODE + 2))
-			bad++;
-		control_resume(r->vm, ~0ULL);
+	len = 0;
+	return fine;
+}
+
+static void in_pieces(void)
+{
+	char longest[COMMAND_SAY_MAX];
+
+	memset(longest, 'x', sizeof(longest));
+	for (size_t piece = 1; piece < 700; piece += piece < 20 ? 1 : 37) {
+		bool fine = true;
+
+		begin();
+		put_hello();
+		put(COMMAND_SAY, "a \x1b[2J\nline", 11, 11);
+		put(COMMAND_STARTED, NULL, 0, 0);
+		put(COMMAND_SAY, longest, sizeof(longest), sizeof(longest));
+		put_status(COMMAND_EXITED, 7);
+		for (size_t at = 0; at < len; at += piece)
+			fine &= control_feed(&control, stream + at, len - at < piece ? len - at : piece);
+		len = 0;
+		if (!fine || hellos != 1 || starts != 1 || says != 2 || statuses != 1 || last.value != 7 ||
+		    strlen(text) != COMMAND_SAY_MAX) {
+			ok(false, "a conversation in pieces of %zu bytes", piece);
+			return;
+		}
 	}
-	is(bad, 0, "two hundred pauses in a busy guest never found an access half done");
-	is(control_regs_get(r->vm, 3, &regs), -ENOENT, "there is no fourth vCPU");
-	is(control_pause(r->vm), 0, "a paused VM");
-	rig_close(r);
-	ok(true, "can be closed");
+	ok(true, "a conversation in pieces of any length");
+	begin();
+	put(COMMAND_SAY, "a \x1b[2J\nline", 11, 11);
+	feed();
+	is_str(text, "a ?[2J?line", "what the guest says is printable");
 }
 
-/* The value that a device gives must be in the register, and the instruction over. */
-static void test_read_in_progress(void)
+static void nonsense(void)
 {
-	static const uint8_t code[] = { 0x31, 0xc0, 0xe4, PORT, 0xeb, 0xfe }; /* xor eax,eax; in al */
-	struct rig *r = rig_open(code, sizeof(code), 1);
-	struct control_regs regs = { 0 };
-
-	rig_start(r);
-	ok(wait_for(&r->reads, 1), "a guest is inside of a read");
-	is(control_pause(r->vm), 0, "it is paused");
-	control_regs_get(r->vm, 0, &regs);
-	is(regs.gpr[R_AX], 0x5a, "the value has arrived");
-	is(regs.rip, CODE + 4, "the instruction is over");
-	regs.gpr[R_AX] = 0x1234;
-	regs.rip = CODE + 4;
-	is(control_regs_set(r->vm, 0, &regs), 0, "registers can be written");
-	control_regs_get(r->vm, 0, &regs);
-	is(regs.gpr[R_AX], 0x1234, "and are read back");
-	control_resume(r->vm, 1);
-	usleep(1000);
-	is(control_pause(r->vm), 0, "paused again");
-	control_regs_get(r->vm, 0, &regs);
-	is(regs.gpr[R_AX], 0x1234, "the guest runs with what was written");
-	rig_close(r);
-}
-
-static void test_debug(void)
-{
-	static const uint8_t code[] = {
-		0x90, 0x40,			    /* nop; inc eax */
-		0xe6, PORT,			    /* out PORT, al */
-		0xa3, 0x00, 0x00, 0x20, 0x00,	    /* mov [0x200000], eax */
-		0xeb, 0xf5,
-	};
-	struct control_point points[CONTROL_POINTS] = { [1] = { CONTROL_EXEC, CODE + 4, 1 } };
-	struct rig *r = rig_open(code, sizeof(code), 1);
-	struct control_regs regs = { 0 };
-	struct control_stop stop;
-	uint64_t rip[5];
-
-	is(control_pause(r->vm), 0, "a VM is paused before it starts");
-	rig_start(r);
-	is(control_pause(r->vm), 0, "its vCPU is out");
-	control_regs_get(r->vm, 0, &regs);
-	is(regs.rip, CODE, "at its first instruction");
-	for (unsigned i = 0; i < 5; i++) {
-		is(control_debug(r->vm, NULL, 1), 0, "a step is asked for");
-		control_resume(r->vm, 1);
-		ok(wait_for(&r->stops, i + 1), "it stops");
-		control_pause(r->vm);
-		control_regs_get(r->vm, 0, &regs);
-		rip[i] = regs.rip - CODE;
-	}
-	ok(rip[0] == 1 && rip[1] == 2 && rip[2] == 4 && rip[3] == 9 && rip[4] == 0,
-	   "five steps, five instructions: %d %d %d %d %d", (int)rip[0], (int)rip[1], (int)rip[2],
-	   (int)rip[3], (int)rip[4]);
-	stop = control_stop(r->vm, 0);
-	ok(stop.stopped && stop.step && stop.point < 0, "a step is said to be one");
-	is(atomic_load(&r->writes), 1, "the out was one of them");
-
-	is(control_debug(r->vm, points, 0), 0, "a breakpoint is set");
-	control_resume(r->vm, 1);
-	ok(wait_for(&r->stops, 6), "it is hit");
-	control_pause(r->vm);
-	control_regs_get(r->vm, 0, &regs);
-	is(regs.rip, CODE + 4, "before its instruction");
-	stop = control_stop(r->vm, 0);
-	ok(stop.stopped && stop.point == 1, "point 1 is said to be hit");
-
-	is(control_debug(r->vm, NULL, 0), 0, "debugging is over");
-	control_resume(r->vm, 1);
-	ok(wait_for(&r->writes, 10), "and the guest runs");
-	is(atomic_load(&r->stops), 6, "without another stop");
-
-	control_pause(r->vm);
-	points[1] = (struct control_point){ CONTROL_WRITE, 0x200000, 4 };
-	control_debug(r->vm, points, 0);
-	control_resume(r->vm, 1);
-	usleep(50000);
-	control_pause(r->vm);
-	if (atomic_load(&r->stops) == 6) {
-		skip("this KVM interprets the guest and has no watchpoints", "a watchpoint");
-	} else {
-		control_regs_get(r->vm, 0, &regs);
-		is(regs.rip, CODE + 9, "a watchpoint stops behind the write");
-		is(control_stop(r->vm, 0).point, 1, "and is said to be hit");
-	}
-	rig_close(r);
-}
-
-static void test_halted(void)
-{
-	static const uint8_t code[] = { 0xe6, PORT, 0xf4, 0xe6, PORT, 0xeb, 0xfe };
-	static const uint8_t ud[] = { 0x0f, 0x0b };
-	struct rig *r = rig_open(code, sizeof(code), 1);
-	struct control_regs regs = { 0 };
-
-	rig_start(r);
-	ok(wait_for(&r->writes, 1), "a guest that halts");
-	usleep(20000);
-	is(control_pause(r->vm), 0, "is paused");
-	is(control_mp(r->vm, 0), CONTROL_HALTED, "it is said to be halted");
-	control_regs_get(r->vm, 0, &regs);
-	is(regs.rip, CODE + 3, "behind its hlt");
-	control_resume(r->vm, 1);
-	usleep(20000);
-	is(atomic_load(&r->writes), 1, "a pause does not wake it");
-	control_pause(r->vm);
-	is(control_nmi(r->vm, 0), 0, "it is sent an NMI");
-	control_resume(r->vm, 1);
-	ok(wait_for(&r->died, 1), "for which it has no handler");
-	is(control_pause(r->vm), 0, "a guest that is gone is paused");
-	is(control_mp(r->vm, 0), CONTROL_ENDED, "and known to be gone");
-	rig_close(r);
-
-	r = rig_open(ud, sizeof(ud), 1);
-	rig_start(r);
-	ok(wait_for(&r->died, 1), "a guest that dies at once");
-	is(control_pause(r->vm), 0, "is paused as well");
-	rig_close(r);
+	begin();
+	put(0, NULL, 0, 0);
+	ok(!feed(), "an unknown type is nonsense");
+	put_hello();
+	ok(!feed() && !hellos, "and what follows isn't listened to");
+	begin();
+	put(COMMAND_SAY, NULL, 0, COMMAND_SAY_MAX + 1);
+	ok(!feed(), "so is a message that is too long");
+	begin();
+	put(COMMAND_SAY, NULL, 0, 0xffffffff);
+	ok(!feed(), "or as long as can be");
+	begin();
+	put(COMMAND_HELLO, "12", 2, 2);
+	ok(!feed() && !hellos, "or too short for its type");
+	begin();
+	put_status(COMMAND_EXITED, 0);
+	ok(!feed() && !statuses, "a status before the greeting");
+	begin();
+	put_hello();
+	put_hello();
+	ok(!feed() && hellos == 1, "a second greeting");
+	begin();
+	put_hello();
+	put_status(COMMAND_EXITED, 0);
+	put_status(COMMAND_EXITED, 1);
+	ok(!feed() && statuses == 1 && last.value == 0, "a second status, which doesn't count");
+	begin();
+	put_hello();
+	put_status(COMMAND_EXITED, 256);
+	ok(!feed() && !statuses, "a status that no process has");
+	begin();
+	put_hello();
+	put_status(COMMAND_KILLED, 65);
+	ok(!feed() && !statuses, "a signal that there isn't");
+	begin();
+	put_hello();
+	put_status(COMMAND_FAILED + 1, 0);
+	ok(!feed() && !statuses, "an end that there isn't");
 }
 
 int main(void)
 {
-	if (access("/dev/kvm", R_OK | W_OK)) {
-		skip("no usable /dev/kvm", "holding a VM");
-		return tap_end();
-	}
-	test_pause();
-	test_read_in_progress();
-	test_debug();
-	test_halted();
+	in_pieces();
+	nonsense();
+	is(control_exit_status(&(struct command_status){ COMMAND_EXITED, 255, 0, 0 }), 255, "exit 255");
+	is(control_exit_status(&(struct command_status){ COMMAND_KILLED, 11, 0, 0 }), 139, "SIGSEGV");
+	is(control_exit_status(&(struct command_status){ COMMAND_NOT_EXECUTABLE, 13, 0, 0 }), 126,
+	   "not executable");
+	is(control_exit_status(&(struct command_status){ COMMAND_NOT_FOUND, 2, 0, 0 }), 127, "not found");
+	is(control_exit_status(&(struct command_status){ COMMAND_FAILED, 2, 0, 0 }), 125, "not possible");
 	return tap_end();
 }
