@@ -90,7 +90,9 @@ int cmd_parse(const struct cmd *cmd, int argc, char **argv, void *dst,
 	for (int i = 1; i < argc && !err; i++) {
 		const char *word = argv[i];
 
-		if (options && !strcmp(word, "--")) {
+		if (options && !strcmp(word, "--") && cmd->rest) {
+			return cmd->rest(dst, argc - i - 1, argv + i + 1);
+		} else if (options && !strcmp(word, "--")) {
 			options = false;
 		} else if (options && (!strcmp(word, "--help") || !strcmp(word, "-h"))) {
 			cmd_print_help(cmd, stdout);

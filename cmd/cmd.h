@@ -20,6 +20,8 @@ struct cmd {
 	const char *name, *args, *help;
 	const struct cmd_option *options;
 	int (*run)(int argc, char **argv); /* argv[0] is the command's name; an exit status */
+	/* What stands behind `--`, n words; NULL: arguments like others. 0 or -errno, logged. */
+	int (*rest)(void *dst, int n, char **words);
 };
 
 extern const struct cmd cmd_run, cmd_version, cmd_help, cmd_doctor;
@@ -29,7 +31,7 @@ const struct cmd *cmd_find(const char *name); /* NULL: none */
 
 /*
  * Parses argv[1..] into dst by cmd's table. What is no option goes to positional() one by one; after
- * `--` all of it. Returns 0; 1 when --help was asked for and printed; or -EINVAL, logged.
+ * `--` all of it, or to cmd->rest() at once. Returns 0; 1 when --help was asked for and printed; or -EINVAL, logged.
  */
 int cmd_parse(const struct cmd *cmd, int argc, char **argv, void *dst,
 	      int (*positional)(void *dst, const char *value));

@@ -15,6 +15,7 @@
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/vm.h"
+#include "run_command.h"
 #include "run_debug.h"
 #include "run_watch.h"
 
@@ -336,6 +337,7 @@ static const struct cmd_option options[] = {
 	  NULL },
 	{ 0, "virtio-features", "+x,-y", "turn ring features on or off, for all devices", set_features, NULL },
 	{ 0, "name", "NAME", "the process's name, as ps shows it (15 bytes)", set_name, NULL },
+	RUN_COMMAND_OPTIONS,
 	RUN_WATCH_OPTIONS,
 	RUN_DEBUG_OPTIONS,
 	{ 0, "loglevel", "LEVEL", "err, warn (default), info or debug", set_loglevel, NULL },
@@ -380,6 +382,8 @@ static int run_run(int argc, char **argv)
 	err = cmd_parse(&cmd_run, argc, argv, &conf, positional);
 	if (!err && !conf.kernel)
 		err = find_kernel(&conf);
+	if (!err)
+		err = run_command_check(&conf, &status);
 	if (err > 0)
 		status = STATUS_OK; /* --help */
 	else if (!err)
@@ -390,8 +394,9 @@ static int run_run(int argc, char **argv)
 
 const struct cmd cmd_run = {
 	.name = "run",
-	.args = "[OPTIONS] [KERNEL]",
+	.args = "[OPTIONS] [KERNEL] [-- COMMAND ARG...]",
 	.help = "boot a Linux kernel; the guest's console is stdin and stdout, Ctrl-a x ends it",
 	.options = options,
 	.run = run_run,
+	.rest = set_command,
 };

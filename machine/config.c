@@ -30,6 +30,11 @@ void config_free(struct config *conf)
 	free(conf->watch.expect);
 	free(conf->watch.allow);
 	opt_list_free(&conf->watch.fail_on_own);
+	opt_list_free(&conf->command.env);
+	free(conf->command.workdir);
+	free(conf->command.rootfs);
+	free(conf->command.modules);
+	free(conf->command.program);
 	for (unsigned i = 0; i < conf->n_disks; i++) {
 		struct config_disk *d = &conf->disk[i];
 

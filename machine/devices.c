@@ -131,6 +131,15 @@ static int add_console(struct devices *d)
 	return port ? add_function(d, port, d->io, LAYOUT_DEFAULT) : -ENODEV;
 }
 
+static int add_ports(struct devices *d)
+{
+	struct vdev_conf vc = { .name = "console1", .loop = d->io, .mem = d->mem,
+				.features = d->conf->features };
+	struct vport *port = console_open_ports(&vc, d->ports, d->n_ports);
+
+	return port ? add_function(d, port, d->io, LAYOUT_DEFAULT) : -ENODEV;
+}
+
 int devices_open(struct devices *d)
 {
 	int err = 0;
@@ -141,6 +150,8 @@ int devices_open(struct devices *d)
 		err = add_net(d, i);
 	if (!err && d->console)
 		err = add_console(d);
+	if (!err && d->ports)
+		err = add_ports(d);
 	return err;
 }
 

@@ -4,7 +4,7 @@
 
 #include "lkvm/config.h"
 
-#define DEVICES_MAX (CONFIG_DISKS + CONFIG_NETS + 1)
+#define DEVICES_MAX (CONFIG_DISKS + CONFIG_NETS + 2)
 
 /* An I/O thread by name (iothread=NAME). */
 struct iothread {
@@ -19,6 +19,8 @@ struct devices {
 	struct loop *io;      /* devices without an iothread run here */
 	struct pci_host *pci;
 	struct chan *console; /* NULL: no virtio console */
+	const struct console_port *ports; /* of a console for a command; NULL: no command */
+	unsigned n_ports;
 	void (*died)(void *opaque); /* a back end is gone */
 	void *opaque;
 	/* ours */

@@ -12,9 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
+#include "command.h"
 #include "devices.h"
 #include "examine.h"
+#include "guestroot.h"
 #include "lkvm/boot.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
@@ -47,6 +50,7 @@ struct machine {
 	struct pci_host *pci;
 	struct pvpanic *pvpanic;
 	struct watchdog *watchdog;
+	struct command *command; /* NULL: none is run in the guest */
 	struct devices devices;
 	struct examine examine;
 	struct signals signals;
@@ -69,6 +73,27 @@ static void backend_died(void *opaque)
 	verdict_end(&m->watcher.verdict, ENDED_FAILED, "a back end died");
 }
 
+static void command_booted(void *opaque)
+{
+	struct machine *m = opaque;
+
+	watcher_booted(&m->watcher);
+}
+
+static void command_done(void *opaque, int status)
+{
+	struct machine *m = opaque;
+
+	verdict_command_done(&m->watcher.verdict, status);
+}
+
+static void command_no_end(void *opaque, int status)
+{
+	struct machine *m = opaque;
+
+	verdict_end_status(&m->watcher.verdict, status);
+}
+
 static void resize(void *opaque)
 {
 	term_resized(opaque);
@@ -79,10 +104,14 @@ static void got_signal(void *opaque, int signo)
 {
 	struct machine *m = opaque;
 
-	if (signo == SIGWINCH) {
+	if (signo == SIGWINCH && m->command) {
+		command_resized(m->command);
+	} else if (signo == SIGWINCH) {
 		loop_call(m->io, resize, m->term);
 	} else if (signo == SIGUSR1) {
 		examine_now(&m->examine, "SIGUSR1");
+	} else if (m->command && !m->sigterms && command_signal(m->command, signo)) {
+		m->sigterms++;
 	} else if (signo == SIGTERM && !m->sigterms++) {
 		log_info(NULL, "SIGTERM: pressing the guest's power button; a second one ends it");
 		power_press(m->power);
@@ -162,6 +191,12 @@ static int build_core(struct machine *m)
 	return 0;
 }
 
+/* With a command the kernel's console isn't on stdout. */
+static bool console_shown(const struct config *conf)
+{
+	return !conf->command.argc || conf->console_log || log_enabled(LOG_DBG);
+}
+
 /*
  * What lkvm puts on the kernel's command line by itself: where the console is, and the root disk when
  * there is nothing else to start from. The user's words come behind and win.
@@ -175,10 +210,14 @@ static int command_line(const struct config *conf, char **out)
 	};
 	const char *root = "";
 
-	if (!conf->initrd && conf->n_disks && !(conf->params && strstr(conf->params, "root=")))
+	if (conf->command.argc)
+		root = " " GUESTROOT_PARAMS;
+	else if (!conf->initrd && conf->n_disks && !(conf->params && strstr(conf->params, "root=")))
 		root = conf->disk[0].readonly ? " root=/dev/vda ro" : " root=/dev/vda rw";
-	return asprintf(out, "%s%s%s%s", consoles[conf->console], root, conf->params ? " " : "",
-			conf->params ? conf->params : "") < 0 ? -ENOMEM : 0;
+	/* Of a console nobody looks at, only what may be judged is worth the time it takes. */
+	return asprintf(out, "%s%s%s%s%s", consoles[conf->console], root,
+			conf->command.argc && !console_shown(conf) ? " loglevel=5" : "",
+			conf->params ? " " : "", conf->params ? conf->params : "") < 0 ? -ENOMEM : 0;
 }
 
 static int load_kernel(struct machine *m)
@@ -189,6 +228,7 @@ static int load_kernel(struct machine *m)
 		.cpus = m->conf->cpus,
 		.windows = m->windows,
 	};
+	struct initramfs root = { 0 };
 	char *cmdline;
 	int err;
 
@@ -196,7 +236,13 @@ static int load_kernel(struct machine *m)
 	if (err)
 		return err;
 	bc.cmdline = cmdline;
-	err = boot_load(&bc, &m->mem, &m->entry);
+	if (m->conf->command.argc)
+		err = guestroot_build(m->conf, &root);
+	bc.more_initrd = root.bytes;
+	bc.more_initrd_len = root.len;
+	if (!err)
+		err = boot_load(&bc, &m->mem, &m->entry);
+	initramfs_free(&root);
 	free(cmdline);
 	return err;
 }
@@ -204,7 +250,9 @@ static int load_kernel(struct machine *m)
 static int build_hw(struct machine *m)
 {
 	struct hw_power_user user = { .ended = watcher_hw_ended, .opaque = &m->watcher };
-	struct term_conf tc = { .log_path = m->conf->console_log, .quit = user_quit, .opaque = m };
+	struct term_conf tc = { .log_path = m->conf->console_log, .quit = user_quit, .opaque = m,
+				.stream = m->conf->command.argc, .in = -1,
+				.out = log_enabled(LOG_DBG) ? STDERR_FILENO : -1 };
 
 	m->term = term_open(m->io, &tc);
 	m->nobody = chan_null_open();
@@ -232,14 +280,32 @@ static int build_hw(struct machine *m)
 	return m->pvpanic && m->watchdog ? 0 : -ENODEV;
 }
 
+static int build_command(struct machine *m)
+{
+	struct command_user user = { .booted = command_booted, .done = command_done,
+				     .no_end = command_no_end, .quit = user_quit, .opaque = m };
+
+	m->command = command_open(m->io, &m->conf->command, &user);
+	if (!m->command)
+		return -ENODEV;
+	verdict_command(&m->watcher.verdict);
+	return 0;
+}
+
 static int build_devices(struct machine *m)
 {
+	struct console_port ports[COMMAND_PORTS];
+
+	if (m->command)
+		command_ports(m->command, ports);
 	m->devices = (struct devices){
 		.conf = m->conf,
 		.mem = &m->mem,
 		.io = m->io,
 		.pci = m->pci,
 		.console = m->conf->console == CONSOLE_VIRTIO ? term_chan(m->term) : NULL,
+		.ports = m->command ? ports : NULL,
+		.n_ports = COMMAND_PORTS,
 		.died = backend_died,
 		.opaque = m,
 	};
@@ -257,6 +323,8 @@ static int build(struct machine *m)
 		err = load_kernel(m);
 	if (!err)
 		err = build_hw(m);
+	if (!err && m->conf->command.argc)
+		err = build_command(m);
 	if (!err)
 		err = build_devices(m);
 	return err;
@@ -267,6 +335,21 @@ static int build(struct machine *m)
 static void nothing(void *opaque)
 {
 	(void)opaque;
+}
+
+/* The kernel's last words, when there is no status and nobody has seen them. On the loop. */
+static void show_console(void *opaque)
+{
+	struct machine *m = opaque;
+	char text[2048];
+	size_t n = term_tail(m->term, text, sizeof(text)), to = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (text[i] == '\n' || text[i] == '\t' || (text[i] >= ' ' && text[i] < 0x7f))
+			text[to++] = text[i];
+	if (to)
+		dprintf(STDERR_FILENO, "lkvm: the end of the guest's console:\n%.*s%s", (int)to, text,
+			text[to - 1] == '\n' ? "" : "\n");
 }
 
 /*
@@ -280,6 +363,8 @@ static int verdict(struct machine *m)
 	vm_stop(m->vm);
 	loop_call(m->io, nothing, NULL);
 	watcher_finish(&m->watcher);
+	if (verdict_command_missing(&m->watcher.verdict) && !log_enabled(LOG_DBG))
+		loop_call(m->io, show_console, m);
 	return verdict_take(&m->watcher.verdict);
 }
 
@@ -325,6 +410,7 @@ static void tear_down(struct machine *m)
 		rtc_close(m->rtc);
 	if (m->serial)
 		serial_close(m->serial);
+	command_close(m->command);
 	if (m->term)
 		term_close(m->term);
 	chan_null_close(m->nobody);

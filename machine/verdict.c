@@ -92,6 +92,29 @@ void verdict_expected(struct verdict *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
+void verdict_command(struct verdict *v)
+{
+	v->command = true;
+}
+
+void verdict_command_done(struct verdict *v, int status)
+{
+	pthread_mutex_lock(&v->lock);
+	v->command_done = true;
+	v->command_status = status;
+	pthread_mutex_unlock(&v->lock);
+}
+
+bool verdict_command_missing(struct verdict *v)
+{
+	bool missing;
+
+	pthread_mutex_lock(&v->lock);
+	missing = v->command && !v->command_done;
+	pthread_mutex_unlock(&v->lock);
+	return missing;
+}
+
 /* --- the verdict ----------------------------------------------------------------------------- */
 
 /* It didn't end by itself: the reason, and what might be the reason for that. */
@@ -129,6 +152,16 @@ static int own_status(struct verdict *v)
 	return fine(v);
 }
 
+static int command_status(struct verdict *v)
+{
+	if (!v->command_done) {
+		log_err(NULL, "%s before the command's status came", v->why);
+		return STATUS_GONE;
+	}
+	v->status = v->command_status;
+	return own_status(v);
+}
+
 /*
  * A panic is a panic whatever came after it. Then what ended the machine from outside, and only then
  * signs on the console: an oops before a hang may be why, but the hang is what is certain.
@@ -151,5 +184,7 @@ int verdict_take(struct verdict *v)
 	}
 	if (v->how == ENDED_GONE)
 		return gone(v);
+	if (v->command && v->how != ENDED_STATUS)
+		return command_status(v);
 	return v->how == ENDED_STATUS ? own_status(v) : fine(v);
 }

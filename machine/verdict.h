@@ -42,6 +42,8 @@ struct verdict {
 	char panic[VERDICT_LINE];	 /* the first, and so are the next two; empty: none */
 	bool panic_said;		 /* in the guest's own words */
 	char failure[VERDICT_LINE];
+	bool command, command_done;	 /* one is run in the guest; it has ended, with this: */
+	int command_status;
 	char late[VERDICT_LINE];	 /* a time-out that did not end the machine */
 };
 
@@ -61,6 +63,11 @@ void verdict_panic(struct verdict *v, bool said, const char *line);
 void verdict_failure(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void verdict_timed_out(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void verdict_expected(struct verdict *v);
+/* A command is run in the guest, whose status will be the verdict unless something bad is seen ... */
+void verdict_command(struct verdict *v);
+/* ... and this is it. Ends nothing: the guest has to switch off. */
+void verdict_command_done(struct verdict *v, int status);
+bool verdict_command_missing(struct verdict *v); /* there is a command, and its status didn't come */
 
 /* The exit status, and its cause as one line on stderr; 0 is silent unless --loglevel info. */
 int verdict_take(struct verdict *v);

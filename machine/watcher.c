@@ -61,6 +61,12 @@ static void sign(void *opaque, enum scan_sign what, const char *name, const char
 	}
 }
 
+void watcher_booted(struct watcher *w)
+{
+	atomic_store(&w->booted, true);
+	tell_main(w);
+}
+
 void watcher_vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *detail)
 {
 	struct watcher *w = opaque;

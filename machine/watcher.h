@@ -44,6 +44,8 @@ int watcher_open(struct watcher *w, struct loop *loop, const struct config_watch
 		 uint64_t (*activity)(void *opaque), void *opaque);
 /* A scan for one more console. 0 or -errno, logged. */
 int watcher_tap(struct watcher *w, struct chan *chan);
+/* Userspace is there, as it says itself. Any thread. */
+void watcher_booted(struct watcher *w);
 void watcher_start(struct watcher *w); /* the clocks run */
 /* Nothing runs any more: the consoles' last words. */
 void watcher_finish(struct watcher *w);

@@ -50,6 +50,16 @@ struct config_watch {
 	enum config_on on_panic, on_reboot, on_timeout, on_expect;
 };
 
+/* The command that is run in the guest; docs/commands.md. */
+struct config_command {
+	char **argv; /* of this process: not freed */
+	unsigned argc; /* 0: none, the guest runs what its initrd or disk says */
+	struct opt_list env; /* NAME=VALUE */
+	char *workdir, *rootfs, *modules; /* NULL: not given */
+	char *program; /* without rootfs and initrd: the host's, by its real path */
+	bool tty;
+};
+
 struct config {
 	char *name; /* the process's name in ps; NULL: lkvm */
 	char *kernel, *initrd, *params;
@@ -69,6 +79,7 @@ struct config {
 	char *symbols, *dump; /* NULL: none */
 	char *gdb;	      /* where it listens; NULL: nowhere */
 	bool gdb_wait;	      /* the guest begins stopped */
+	struct config_command command;
 };
 
 void config_init(struct config *conf); /* the defaults */

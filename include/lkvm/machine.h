@@ -15,6 +15,9 @@ enum {
 	STATUS_GONE = 123,    /* the guest went away without a verdict */
 	STATUS_TIMEOUT = 124, /* --timeout, --boot-timeout, --idle-timeout */
 	STATUS_FAILED = 125,  /* lkvm could not do its job */
+	/* of a command in the guest, as a shell has them */
+	STATUS_NOT_EXECUTABLE = 126,
+	STATUS_NOT_FOUND = 127,
 };
 
 /* Builds, runs and tears down; returns an exit status. All that has to be said has been logged. */
