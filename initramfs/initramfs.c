@@ -41,8 +41,8 @@ static int add_all(struct cpio *c, const struct initramfs_conf *conf)
 		err = program_add(c, conf->program);
 	if (err)
 		return err;
-	cpio_file(c, COMMAND_DIR + 1, S_IFDIR | 0700, NULL, 0);
-	cpio_file(c, COMMAND_INIT + 1, S_IFREG | 0700, guest_init,
+	cpio_file(c, &COMMAND_DIR[1], S_IFDIR | 0700, NULL, 0);
+	cpio_file(c, &COMMAND_INIT[1], S_IFREG | 0700, guest_init,
 		  (uint32_t)(guest_init_end - guest_init));
 	return conf->modules ? modules_add(c, conf->modules, conf->wanted) : 0;
 }

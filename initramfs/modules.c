@@ -238,13 +238,13 @@ int modules_add(struct cpio *cpio, const char *dir, const char *const *wanted)
 			 list.path[i][0] == '/' ? "" : "/", list.path[i]);
 		/* Numbered: the name is for messages. */
 		stem = (int)strcspn(base, ".");
-		snprintf(name, sizeof(name), "%s/%02u-%.*s.ko", COMMAND_DIR + 1, i,
+		snprintf(name, sizeof(name), "%s/%02u-%.*s.ko", &COMMAND_DIR[1], i,
 			 stem < NAME_MAX_SHOWN ? stem : NAME_MAX_SHOWN, base);
 		err = add_module(cpio, path, name);
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "/%s\n", name);
 	}
 	if (!err)
-		cpio_file(cpio, COMMAND_MODULES + 1, S_IFREG | 0644, text, (uint32_t)len);
+		cpio_file(cpio, &COMMAND_MODULES[1], S_IFREG | 0644, text, (uint32_t)len);
 	modules_close(&m);
 	return err;
 }
