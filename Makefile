@@ -12,7 +12,7 @@ Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 # Who may include whom is checked by `make lint`; see tools/lint-rooms.
-ROOMS   := base kvm inspect gdb pci virtio virtio/pci hw disk net initramfs watch machine cmd
+ROOMS   := base kvm inspect gdb pci virtio virtio/pci hw disk net initramfs watch kconfig machine cmd
 SRCS    := $(foreach d,$(ROOMS),$(sort $(wildcard $(d)/*.c)))
 OBJS    := $(SRCS:%.c=$(O)/%.o) $(O)/guest/init/blob.o
 LIB     := $(O)/liblkvm.a
@@ -25,6 +25,14 @@ ALL_CFLAGS := -std=gnu11 -Iinclude -I. -D_GNU_SOURCE -pthread -DLKVM_VERSION='"$
 	      $(WARN) $(if $(SAN),$(SAN),$(HARDEN)) $(CFLAGS)
 ALL_LDFLAGS := -pthread $(if $(SAN),$(SAN),-pie -Wl,-z,relro,-z,now,-z,noexecstack) $(LDFLAGS)
 LIBS    := -laio
+
+# Libraries that are used when they are there: HAVE_NAME says so to the C files.
+MAY_USE := zlib liblzma libzstd liblz4
+HAVE    := $(foreach p,$(MAY_USE),$(if $(shell pkg-config --exists $(p) 2>/dev/null && echo y),$(p)))
+ifneq ($(HAVE),)
+ALL_CFLAGS += $(foreach p,$(HAVE),-DHAVE_$(shell echo $(p) | tr a-z A-Z)) $(shell pkg-config --cflags $(HAVE))
+LIBS       += $(shell pkg-config --libs --static $(HAVE))
+endif
 
 .PHONY: all static install uninstall clean help check asan tsan lint compile_commands.json FORCE
 all: $(BIN)

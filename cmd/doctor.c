@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "doctor.h"
+#include "lkvm/kconfig.h"
 #include "lkvm/log.h"
 #include "lkvm/machine.h"
 #include "lkvm/vm.h"
@@ -25,11 +27,7 @@
 
 static unsigned needed_missing;
 
-/* "ok" works; "note" works less well or not at all but isn't needed; "FAIL" stops `lkvm run`. */
-static void say(const char *verdict, const char *what, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void say(const char *verdict, const char *what, const char *fmt, ...)
+void doctor_say(const char *verdict, const char *what, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -50,12 +48,12 @@ static void check_caps(int dev)
 	for (unsigned i = 0; i < n; i++) {
 		present += cap[i].present;
 		if (!cap[i].present)
-			say(cap[i].needed ? "FAIL" : "note", "capability",
+			doctor_say(cap[i].needed ? "FAIL" : "note", "capability",
 			    cap[i].needed ? "%s is missing. Fix: a newer host kernel" :
 					    "%s is missing; lkvm does without",
 			    cap[i].name);
 	}
-	say("ok", "capability", "%u of %u present", present, n);
+	doctor_say("ok", "capability", "%u of %u present", present, n);
 }
 
 static void check_speed(int dev)
@@ -63,14 +61,14 @@ static void check_speed(int dev)
 	double mips, exits;
 
 	if (vm_speed(dev, &mips, &exits)) {
-		say("FAIL", "speed", "a small guest did not run. Fix: see the line above");
+		doctor_say("FAIL", "speed", "a small guest did not run. Fix: see the line above");
 		return;
 	}
 	if (mips >= SLOW_MIPS)
-		say("ok", "speed", "hardware KVM: %.0f million instructions, %.0f thousand exits a second",
+		doctor_say("ok", "speed", "hardware KVM: %.0f million instructions, %.0f thousand exits a second",
 		    mips, exits / 1e3);
 	else
-		say("note", "speed",
+		doctor_say("note", "speed",
 		    "software KVM: %.1f million instructions, %.0f thousand exits a second. An "
 		    "unmodified Linux takes minutes or more. Fix: a host with VT-x or SVM",
 		    mips, exits / 1e3);
@@ -81,10 +79,10 @@ static bool check_kvm(void)
 	int dev = vm_dev_open(); /* says what is wrong */
 
 	if (dev < 0) {
-		say("FAIL", "/dev/kvm", "not usable: see the line above");
+		doctor_say("FAIL", "/dev/kvm", "not usable: see the line above");
 		return false;
 	}
-	say("ok", "/dev/kvm", "opens");
+	doctor_say("ok", "/dev/kvm", "opens");
 	check_caps(dev);
 	check_speed(dev);
 	close(dev);
@@ -98,11 +96,11 @@ static void check_memory(void)
 
 	if (sysinfo(&si))
 		return;
-	say("ok", "memory", "%llu MiB, %llu MiB free",
+	doctor_say("ok", "memory", "%llu MiB, %llu MiB free",
 	    (unsigned long long)(si.totalram * (uint64_t)si.mem_unit / MIB),
 	    (unsigned long long)(si.freeram * (uint64_t)si.mem_unit / MIB));
 	if (!getrlimit(RLIMIT_AS, &as) && as.rlim_cur != RLIM_INFINITY)
-		say("note", "limits", "address space is limited to %llu MiB, guest RAM included. Fix: "
+		doctor_say("note", "limits", "address space is limited to %llu MiB, guest RAM included. Fix: "
 				      "ulimit -v unlimited",
 		    (unsigned long long)(as.rlim_cur / MIB));
 }
@@ -114,10 +112,10 @@ static void check_files(void)
 	if (getrlimit(RLIMIT_NOFILE, &files))
 		return;
 	if (files.rlim_cur < 256)
-		say("note", "limits", "only %llu open files; many devices need more. Fix: ulimit -n 1024",
+		doctor_say("note", "limits", "only %llu open files; many devices need more. Fix: ulimit -n 1024",
 		    (unsigned long long)files.rlim_cur);
 	else
-		say("ok", "limits", "%llu open files", (unsigned long long)files.rlim_cur);
+		doctor_say("ok", "limits", "%llu open files", (unsigned long long)files.rlim_cur);
 }
 
 /* In PATH, as execvp() would find it. */
@@ -143,46 +141,74 @@ static void check_network(void)
 	int tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 
 	if (in_path("passt"))
-		say("ok", "passt", "found; -n user works without root");
+		doctor_say("ok", "passt", "found; -n user works without root");
 	else
-		say("note", "passt", "not installed; -n user needs it. Fix: sudo apt install passt");
+		doctor_say("note", "passt", "not installed; -n user needs it. Fix: sudo apt install passt");
 	if (tun >= 0)
-		say("ok", "tap", geteuid() ? "/dev/net/tun opens; an interface must be yours (`ip tuntap "
+		doctor_say("ok", "tap", geteuid() ? "/dev/net/tun opens; an interface must be yours (`ip tuntap "
 					     "add NAME mode tap user $USER`)" :
 					     "/dev/net/tun opens");
 	else
-		say("note", "tap", "cannot open /dev/net/tun: %s; -n tap needs it. Fix: %s",
+		doctor_say("note", "tap", "cannot open /dev/net/tun: %s; -n tap needs it. Fix: %s",
 		    strerror(errno), errno == ENOENT ? "sudo modprobe tun" : "run as root");
 	if (tun >= 0)
 		close(tun);
 }
 
+struct doctor {
+	bool ci;
+	struct doctor_kernel kernel;
+};
+
 static int set_ci(void *dst, const char *what, const char *value)
 {
 	(void)what;
 	(void)value;
-	*(bool *)dst = true;
+	((struct doctor *)dst)->ci = true;
 	return 0;
 }
 
+static int set_kernel(void *dst, const char *what, const char *value)
+{
+	struct doctor *d = dst;
+
+	(void)what;
+	free(d->kernel.path);
+	d->kernel.path = strdup(value);
+	return d->kernel.path ? 0 : -ENOMEM;
+}
+
+static int set_initrd(void *dst, const char *what, const char *value)
+{
+	(void)what;
+	(void)value;
+	((struct doctor *)dst)->kernel.initrd = true;
+	return 0;
+}
+
+static int set_for(void *dst, const char *what, const char *value)
+{
+	struct doctor *d = dst;
+
+	d->kernel.asked = true;
+	return kconfig_device_set(what, value, &d->kernel.devices);
+}
+
 static const struct cmd_option options[] = {
+	{ 'k', "kernel", "FILE", "look at this kernel's configuration instead of the host", set_kernel,
+	  NULL },
+	{ 'i', "initrd", "FILE", "it will have this initial RAM disk, which can bring modules", set_initrd,
+	  NULL },
+	{ 0, "for", "DEVICE[,...]",
+	  "it must drive: initrd, disk, net, console, command, panic, watchdog, debug", set_for, NULL },
 	{ .name = "ci", .help = "end with status 77 when there is no KVM", .set = set_ci },
 	{ 0 },
 };
 
-static int run_doctor(int argc, char **argv)
+static int look_at_host(bool ci)
 {
-	bool ci = false, kvm;
+	bool kvm = check_kvm();
 
-	switch (cmd_parse(&cmd_doctor, argc, argv, &ci, NULL)) {
-	case 0:
-		break;
-	case 1:
-		return STATUS_OK;
-	default:
-		return STATUS_FAILED;
-	}
-	kvm = check_kvm();
 	check_memory();
 	check_files();
 	check_network();
@@ -191,10 +217,29 @@ static int run_doctor(int argc, char **argv)
 	return needed_missing ? STATUS_FAILED : STATUS_OK;
 }
 
+static int run_doctor(int argc, char **argv)
+{
+	struct doctor d = { .kernel.devices = UINT32_MAX };
+	int status = STATUS_FAILED, err = cmd_parse(&cmd_doctor, argc, argv, &d, NULL);
+
+	if (err == 1) {
+		status = STATUS_OK;
+	} else if (!err && !d.kernel.path && (d.kernel.asked || d.kernel.initrd)) {
+		log_err(NULL, "which kernel? --for and --initrd go with -k FILE");
+	} else if (!err && d.kernel.path) {
+		err = doctor_look_at_kernel(&d.kernel);
+		status = err || needed_missing ? STATUS_FAILED : STATUS_OK;
+	} else if (!err) {
+		status = look_at_host(d.ci);
+	}
+	free(d.kernel.path);
+	return status;
+}
+
 const struct cmd cmd_doctor = {
 	.name = "doctor",
-	.args = "[--ci]",
-	.help = "check what this host offers, and say what to mend",
+	.args = "[--ci] | -k KERNEL [-i INITRD] [--for DEVICE,...]",
+	.help = "check what this host, or a kernel, offers, and say what to mend",
 	.options = options,
 	.run = run_doctor,
 };

@@ -72,6 +72,8 @@ static bool chain_grow(struct chain *c)
 	if (ring->segs + more > ring->segs_max)
 		return virtq_break(c->q, "long chains of more than %u pieces at once",
 				   ring->segs_max);
+	/* cap_iov is never 0: it begins as the size of few. */
+	/* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI) */
 	iov = realloc(few ? NULL : r->iov, cap * sizeof(*iov));
 	if (!iov)
 		return virtq_break(c->q, "no memory for a chain of %u pieces", cap);
