@@ -61,7 +61,8 @@ void verdict_panic(struct verdict *v, bool said, const char *line)
 {
 	pthread_mutex_lock(&v->lock);
 	if (!v->panic[0] || (said && !v->panic_said)) {
-		snprintf(v->panic, sizeof(v->panic), "the guest panicked%s%s", said ? ": " : " ", line);
+		snprintf(v->panic, sizeof(v->panic), said ? "the guest panicked: %s" : "the guest panicked (%s)",
+			 line);
 		v->panic_said = said;
 	}
 	pthread_mutex_unlock(&v->lock);

@@ -79,7 +79,7 @@ void watcher_vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *d
 		watcher_hw_ended(w, HW_END_RESET, 0, "kvm");
 		break;
 	case VM_END_SYSTEM_CRASH:
-		verdict_panic(&w->verdict, false, "(KVM says: system event, crash)");
+		verdict_panic(&w->verdict, false, "KVM system event: crash");
 		verdict_end(&w->verdict, ENDED_PANIC, "the guest crashed");
 		break;
 	case VM_END_TRIPLE_FAULT:

@@ -99,7 +99,7 @@ static void look_for_torn(struct scan *s, const char *text, bool last)
 	const char *at = NULL, *rest;
 	size_t n;
 
-	if (s->torn && !strncmp(text, PANIC_PHRASE + s->torn, PHRASE_LEN - s->torn)) {
+	if (s->torn && !strncmp(text, &PANIC_PHRASE[s->torn], PHRASE_LEN - s->torn)) {
 		sign(s, SCAN_PANIC, NULL, PANIC_PHRASE, text + PHRASE_LEN - s->torn);
 		s->torn = 0;
 		return;
@@ -109,7 +109,7 @@ static void look_for_torn(struct scan *s, const char *text, bool last)
 	n = phrase_begun(text, &at);
 	if (n < TORN_LEAST)
 		return;
-	rest = strstr(at, PANIC_PHRASE + n);
+	rest = strstr(at, &PANIC_PHRASE[n]);
 	if (n >= TORN_CERTAIN || (last && n >= TORN_AT_END && !*at)) {
 		sign(s, SCAN_PANIC, NULL, NULL, at - n);
 	} else if (rest) {
