@@ -47,7 +47,6 @@ const struct pattern patterns[] = {
 	{ WATCH_OOPS, "kernel BUG at ", START "kernel BUG at [^ ]+:[0-9]+!" },
 	/* the die() line: "Oops: 0002 [#1] SMP", "general protection fault, ...: 0000 [#1]" */
 	{ WATCH_OOPS, " [#", ": [0-9a-f]{4} \\[#[0-9]+\\]" },
-	{ WATCH_OOPS, "Oops: ", START "Oops: .*\\[#[0-9]+\\]" },
 	{ WATCH_OOPS, "BUG: ", START "BUG: [A-Za-z]" },
 	{ WATCH_WARNING, "WARNING: CPU: ", START "WARNING: CPU: [0-9]+ PID: [0-9]+ at " },
 	{ WATCH_WARNING, ", CPU#", START "WARNING: [^ ]+:[0-9]+ at .*, CPU#[0-9]+: " },

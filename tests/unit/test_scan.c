@@ -214,6 +214,8 @@ static void test_escapes(void)
 	is_panic("\033[1;2;3\nKernel panic - not syncing: x\n", "Kernel panic - not syncing: x");
 	is_panic("Kernel\b panic\a - not\177 syncing: \tx\n", "Kernel panic - not syncing:  x");
 	is_panic("Kernel panic - not syncing: caf\303\251\n", "Kernel panic - not syncing: caf??");
+	scan_text("BUG: KA\033(BSA\177N\010: x\n");
+	is_str(seen.name, "kasan", "a word with an escape, a DEL and a backspace in it");
 	scan_with(everything, "Kernel\0 panic - not\0 syncing: x\n", 32, 32);
 	is(seen.n[SCAN_PANIC], 1, "NULs in between");
 }
@@ -258,6 +260,15 @@ static void test_long_lines(void)
 	}
 	/* ^ and $ in one expression: only where all of the line is in one window, 1023 and a y at most. */
 	is(expected, 24, "^ and $ mean the line's, not a window's");
+	rules_close(rules);
+	rules = make_rules(WATCH_DEFAULT, NULL, "xy$", NULL);
+	for (size_t n = 1000; n < 1300; n++) {
+		memset(line, 'x', sizeof(line));
+		line[n] = 'y';
+		scan_with(rules, line, sizeof(line), 100);
+		expected += seen.n[SCAN_EXPECTED];
+	}
+	is(expected, 24, "$ alone as well");
 	rules_close(rules);
 }
 
