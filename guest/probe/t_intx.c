@@ -11,6 +11,16 @@ static void read_one(struct blk *b)
 
 static const u8 candidates[] = {16, 17, 18, 19, 20, 21, 22, 23, 5, 9, 10, 11};
 
+static int any_pin(void)
+{
+	int pin = -1;
+
+	for (u32 i = 0; i < ARRAY_SIZE(candidates); i++)
+		if (irq_count[VEC_PIN(candidates[i])] && (int)candidates[i] > pin)
+			pin = candidates[i];
+	return pin;
+}
+
 /*
  * Which pin a function's line ends at is written down in AML, which we don't read: raise the line
  * and see who answers. Where a line reaches two pins (one for the 8259s), the higher one is taken.
@@ -18,7 +28,7 @@ static const u8 candidates[] = {16, 17, 18, 19, 20, 21, 22, 23, 5, 9, 10, 11};
 static int find_pin(struct blk *b)
 {
 	struct func *f = b->d->f;
-	int pin = -1;
+	int pin;
 
 	skip_if(!cfg_r8(f, PCI_PIN), "no interrupt pin");
 	if (f->gsi >= 0)
@@ -26,10 +36,9 @@ static int find_pin(struct blk *b)
 	read_one(b);
 	for (u32 i = 0; i < ARRAY_SIZE(candidates); i++)
 		pin_unmask(candidates[i]);
-	delay_us(SETTLE);
-	for (u32 i = 0; i < ARRAY_SIZE(candidates); i++)
-		if (irq_count[VEC_PIN(candidates[i])] && (int)candidates[i] > pin)
-			pin = candidates[i];
+	wait_until(any_pin() >= 0, PATIENCE);
+	delay_us(SETTLE); /* for a second one */
+	pin = any_pin();
 	reg_r8(&b->d->isr, 0);
 	delay_us(SETTLE / 4);
 	irq_reset();
@@ -130,7 +139,7 @@ static void disable_bit(struct vdev *d)
 	read_one(b);
 	delay_us(SETTLE);
 	must_be(irq_count[VEC_PIN(pin)], 0, "interrupts with Interrupt Disable set");
-	must(cfg_r16(d->f, PCI_STATUS) & STS_INTX, "the status bit is clear");
+	must(wait_until(cfg_r16(d->f, PCI_STATUS) & STS_INTX, PATIENCE), "the status bit is clear");
 	cfg_w16(d->f, PCI_COMMAND, d->f->command);
 	must(wait_until(irq_count[VEC_PIN(pin)], PATIENCE), "no interrupt once it is clear again");
 	must_be(reg_r8(&d->isr, 0), 1, "ISR");

@@ -163,7 +163,7 @@ static void masked_entry(struct vdev *d)
 	msix_mask(d->f, 1, true);
 	read_one(b);
 	expect_none(1);
-	must(msix_pending(d->f, 1), "the pending bit is clear");
+	must(wait_until(msix_pending(d->f, 1), PATIENCE), "the pending bit is clear");
 	msix_mask(d->f, 1, false);
 	expect_irqs(1, 1);
 	must(!msix_pending(d->f, 1), "the pending bit stays set");
@@ -178,7 +178,7 @@ static void masked_function(struct vdev *d)
 	cfg_w16(d->f, d->f->msix + 2, MSIX_ENABLE | MSIX_MASK);
 	read_one(b);
 	expect_none(1);
-	must(msix_pending(d->f, 1), "the pending bit is clear");
+	must(wait_until(msix_pending(d->f, 1), PATIENCE), "the pending bit is clear");
 	cfg_w16(d->f, d->f->msix + 2, MSIX_ENABLE);
 	expect_irqs(1, 1);
 	must(!msix_pending(d->f, 1), "the pending bit stays set");
@@ -233,6 +233,7 @@ static void disabled_again(struct vdev *d)
 	read_one(b);
 	delay_us(SETTLE);
 	must_be(irq_count[VEC_MSI(1)], 1, "messages with MSI-X off");
+	must(wait_until(cfg_r16(d->f, PCI_STATUS) & STS_INTX, PATIENCE), "the status bit is clear");
 	must_be(reg_r8(&d->isr, 0) & 1, 1, "ISR bit 0 with MSI-X off");
 }
 

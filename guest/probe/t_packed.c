@@ -264,7 +264,7 @@ static void event_desc(struct vdev *d)
 	struct blk *b = with_msix(d, F_EVENT_IDX);
 
 	read_one(b); /* slots 0..2; its interrupt may come */
-	delay_us(SETTLE);
+	wait_until(irq_count[VEC_MSI(1)], PATIENCE / 10);
 	irq_reset();
 	b->q->driver[0] = 9 | 1 << 15; /* slot 9 in the first lap */
 	b->q->driver[1] = 2;

@@ -357,7 +357,7 @@ static void event_idx(struct vdev *d)
 	struct blk *b = with_msix(d, F_EVENT_IDX);
 
 	read_one(b); /* a device may well signal the first one, whatever used_event says */
-	delay_us(SETTLE);
+	wait_until(irq_count[VEC_MSI(1)], PATIENCE / 10);
 	irq_reset();
 	*used_event(b->q) = 3; /* the fourth used entry */
 	for (u32 i = 0; i < 2; i++)
