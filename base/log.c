@@ -21,6 +21,9 @@
 static atomic_int level_now = LOG_WARN;
 static atomic_bool raw_now;
 
+static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
+static char last_err[LINE_MAX_];
+
 void log_set_level(enum log_level level)
 {
 	level_now = (int)level;
@@ -46,8 +49,23 @@ int log_level_parse(const char *word)
 	return -1;
 }
 
+static void keep_err(const char *line, size_t len)
+{
+	pthread_mutex_lock(&last_lock);
+	memcpy(last_err, line, len);
+	last_err[len] = '\0';
+	pthread_mutex_unlock(&last_lock);
+}
+
+void log_last_err(char *to, size_t size)
+{
+	pthread_mutex_lock(&last_lock);
+	snprintf(to, size, "%s", last_err);
+	pthread_mutex_unlock(&last_lock);
+}
+
 /* One write() a line: the kernel keeps it whole. Control bytes can't come from here. */
-static void emit(const char *tag, const char *fmt, va_list ap)
+static void emit(enum log_level level, const char *tag, const char *fmt, va_list ap)
 {
 	int saved = errno, n;
 	size_t len = 0, room;
@@ -63,6 +81,8 @@ static void emit(const char *tag, const char *fmt, va_list ap)
 	n = vsnprintf(line + len, room, fmt, ap);
 	if (n > 0)
 		len += (size_t)n < room ? (size_t)n : room - 1;
+	if (level == LOG_ERR)
+		keep_err(line + strlen("lkvm: "), len - strlen("lkvm: "));
 	if (raw_now)
 		line[len++] = '\r';
 	line[len++] = '\n';
@@ -79,7 +99,7 @@ static void emit(const char *tag, const char *fmt, va_list ap)
 		if (!log_enabled(level))                                                           \
 			return;                                                                    \
 		va_start(ap, fmt);                                                                 \
-		emit(tag, fmt, ap);                                                                \
+		emit(level, tag, fmt, ap);                                                         \
 		va_end(ap);                                                                        \
 	}
 
@@ -121,6 +141,6 @@ void log_guest(const char *tag, const char *fmt, ...)
 	if (n >= GUEST_BURST)
 		return;
 	va_start(ap, fmt);
-	emit(tag, fmt, ap);
+	emit(LOG_WARN, tag, fmt, ap);
 	va_end(ap);
 }

@@ -109,6 +109,7 @@ STRING_SETTER(kernel)
 STRING_SETTER(initrd)
 STRING_SETTER(name)
 STRING_SETTER(console_log)
+STRING_SETTER(result)
 STRING_SETTER(features)
 
 /* -p may come several times: the parts are joined. */
@@ -333,6 +334,7 @@ static const struct cmd_option options[] = {
 	{ 'n', "network", "MODE[,KEY=VALUE...]", "a virtio network device; repeatable", set_net, net_keys },
 	{ 0, "console", "WHICH", "serial (default), virtio or none on stdin and stdout", set_console, NULL },
 	{ 0, "console-log", "FILE", "copy the console there, with host timestamps", set_console_log, NULL },
+	{ 0, "result", "FILE", "write there, as JSON, how it ended and what took how long", set_result, NULL },
 	{ 0, "virtio", "LAYOUT", "modern (default), transitional or legacy, for all devices", set_virtio,
 	  NULL },
 	{ 0, "virtio-features", "+x,-y", "turn ring features on or off, for all devices", set_features, NULL },

@@ -23,6 +23,7 @@ void config_free(struct config *conf)
 	free(conf->initrd);
 	free(conf->params);
 	free(conf->console_log);
+	free(conf->result);
 	free(conf->features);
 	free(conf->symbols);
 	free(conf->dump);

@@ -21,7 +21,9 @@
 #include "lkvm/boot.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
+#include "lkvm/phase.h"
 #include "lkvm/term.h"
+#include "result.h"
 #include "signals.h"
 #include "watcher.h"
 
@@ -375,12 +377,14 @@ static int run(struct machine *m)
 	err = loop_start(m->io);
 	if (!err)
 		err = devices_start(&m->devices);
+	phase_mark("first_instruction");
 	if (!err)
 		err = vm_start(m->vm, &m->entry);
 	if (err)
 		return STATUS_FAILED;
 	watcher_start(&m->watcher);
 	err = loop_run(m->main);
+	phase_mark("end");
 	return err ? STATUS_FAILED : verdict(m);
 }
 
@@ -429,12 +433,25 @@ static void tear_down(struct machine *m)
 int machine_run(const struct config *conf)
 {
 	struct machine m = { .conf = conf, .mem.fd = -1, .signals.watch.fd = -1, .watcher.news.fd = -1 };
+	struct result *result = NULL;
 	int status = STATUS_FAILED;
 
 	if (conf->name)
 		prctl(PR_SET_NAME, conf->name);
+	if (conf->result) {
+		result = result_open(conf->result);
+		if (!result)
+			return STATUS_FAILED;
+	}
+	m.watcher.result = result;
 	if (!build(&m))
 		status = run(&m);
+	if (result)
+		result_judge(result, status, &m.watcher.verdict);
 	tear_down(&m);
+	/* A run that promised a file and has none did not do its job. */
+	if (result && result_write(result) && status == STATUS_OK)
+		status = STATUS_FAILED;
+	result_close(result);
 	return status;
 }

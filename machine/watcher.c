@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "lkvm/log.h"
+#include "lkvm/phase.h"
+#include "result.h"
 
 #define TICK_NS	 100000000ULL
 #define QUIET_NS 1000000000ULL	/* a panicked guest that has been silent so long has said it all */
@@ -29,6 +31,7 @@ static void tell_main(struct watcher *w)
 
 static void panicked(struct watcher *w, bool said, const char *line)
 {
+	phase_mark("panic");
 	verdict_panic(&w->verdict, said, line);
 	atomic_store(&w->panicked, true);
 	tell_main(w);
@@ -50,11 +53,13 @@ static void sign(void *opaque, enum scan_sign what, const char *name, const char
 		verdict_failure(&w->verdict, "%s: %s", name, line);
 		break;
 	case SCAN_EXPECTED:
+		phase_mark("expected");
 		verdict_expected(&w->verdict);
 		atomic_store(&w->expected, true);
 		tell_main(w);
 		break;
 	case SCAN_USERSPACE:
+		phase_mark("userspace");
 		atomic_store(&w->booted, true);
 		tell_main(w);
 		break;
@@ -172,8 +177,8 @@ static uint64_t console_bytes(struct watcher *w)
 {
 	uint64_t bytes = 0;
 
-	for (unsigned i = 0; i < w->scans; i++)
-		bytes += scan_bytes(w->scan[i]);
+	for (unsigned i = 0; i < w->consoles; i++)
+		bytes += scan_bytes(w->console[i].scan);
 	return bytes;
 }
 
@@ -211,8 +216,8 @@ static void tick(void *opaque)
 {
 	struct watcher *w = opaque;
 
-	for (unsigned i = 0; w->conf->expect && i < w->scans; i++)
-		scan_pause(w->scan[i]);
+	for (unsigned i = 0; w->conf->expect && i < w->consoles; i++)
+		scan_pause(w->console[i].scan);
 	if (panic_ends_it(w))
 		panic_look(w);
 	if (w->conf->expect || panic_ends_it(w))
@@ -275,7 +280,14 @@ int watcher_open(struct watcher *w, struct loop *loop, const struct config_watch
 
 static void wrote(void *opaque, const void *bytes, size_t len)
 {
-	scan_feed(opaque, bytes, len);
+	struct watcher_console *console = opaque;
+	struct watcher *w = console->watcher;
+
+	if (!atomic_exchange_explicit(&w->spoke, true, memory_order_relaxed))
+		phase_mark("first_console_byte");
+	if (w->result)
+		result_console(w->result, bytes, len);
+	scan_feed(console->scan, bytes, len);
 }
 
 int watcher_tap(struct watcher *w, struct chan *chan)
@@ -285,8 +297,8 @@ int watcher_tap(struct watcher *w, struct chan *chan)
 
 	if (!scan)
 		return -ENOMEM;
-	w->scan[w->scans++] = scan;
-	chan_tap(chan, &(struct chan_tap){ .wrote = wrote, .opaque = scan });
+	w->console[w->consoles] = (struct watcher_console){ .watcher = w, .scan = scan };
+	chan_tap(chan, &(struct chan_tap){ .wrote = wrote, .opaque = &w->console[w->consoles++] });
 	return 0;
 }
 
@@ -299,15 +311,15 @@ void watcher_start(struct watcher *w)
 
 void watcher_finish(struct watcher *w)
 {
-	for (unsigned i = 0; i < w->scans; i++)
-		scan_finish(w->scan[i]);
+	for (unsigned i = 0; i < w->consoles; i++)
+		scan_finish(w->console[i].scan);
 }
 
 void watcher_close(struct watcher *w)
 {
 	timeouts_close(w->timeouts);
-	while (w->scans)
-		scan_close(w->scan[--w->scans]);
+	while (w->consoles)
+		scan_close(w->console[--w->consoles].scan);
 	rules_close(w->rules);
 	loop_timer_cancel(w->loop, &w->tick);
 	loop_del(w->loop, &w->news);

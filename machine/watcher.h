@@ -18,6 +18,13 @@
 
 #define WATCHER_SCANS 2
 
+struct result;
+
+struct watcher_console {
+	struct watcher *watcher;
+	struct scan *scan;
+};
+
 struct watcher {
 	struct verdict verdict;
 	const struct config_watch *conf;
@@ -25,8 +32,10 @@ struct watcher {
 	uint64_t (*activity)(void *opaque);
 	void *activity_opaque;
 	struct rules *rules;
-	struct scan *scan[WATCHER_SCANS];
-	unsigned scans;
+	struct watcher_console console[WATCHER_SCANS];
+	unsigned consoles;
+	struct result *result; /* keeps the consoles' last words; NULL: nobody does */
+	atomic_bool spoke;     /* there was a byte on a console */
 	struct timeouts *timeouts;
 	struct loop_fd news; /* a sign that main has to act on; the flags say which */
 	atomic_bool panicked, panic_over, expected, booted;

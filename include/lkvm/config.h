@@ -67,7 +67,7 @@ struct config {
 	uint64_t mem; /* bytes */
 	unsigned mem_flags;	 /* GMEM_* */
 	enum config_console console;
-	char *console_log;
+	char *console_log, *result;
 	enum virtio_layout virtio;
 	char *features; /* for every device; NULL: none */
 	bool debug_exit;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <time.h>
 
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DBG };
@@ -27,6 +28,9 @@ bool log_enabled(enum log_level level);
 
 /* "err", "warn", "info", "debug" -> level; -1 for another word. */
 int log_level_parse(const char *word);
+
+/* The last line of log_err() so far, without "lkvm: " ("" when there was none); to go with a result. */
+void log_last_err(char *to, size_t size);
 
 /* While the terminal is raw a line must end in "\r\n". */
 void log_set_raw(bool raw);

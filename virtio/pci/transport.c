@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 
 #include "lkvm/log.h"
+#include "lkvm/phase.h"
 
 /* --- interrupts ------------------------------------------------------------------------------ */
 
@@ -293,6 +294,7 @@ static void master_switched(struct virtio_pci *vp)
 /* From the first statement on the device may notify, so that a failure to start is told as well. */
 void vp_go_live(struct virtio_pci *vp)
 {
+	phase_mark("%s_driver_ok", vp->port->name);
 	irq_lock(vp);
 	vp->live = true;
 	if (vp->changed_early || vp->failed)
