@@ -46,8 +46,12 @@
 real_mode:
 	cli
 	cld
+	call	0f			/* the protocol's cs is 0x20 above us, kvmtool's is ours */
+0:	popw	%bx
+	subw	$0b, %bx
+	sarw	$4, %bx
 	movw	%cs, %ax
-	subw	$0x20, %ax
+	addw	%bx, %ax
 	movw	%ax, %ds
 	movw	%ax, %es
 	movw	%ax, %ss
