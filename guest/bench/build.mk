@@ -23,7 +23,7 @@ $(O)/$(BENCH_DIR)/bench.bin: $(O)/$(BENCH_DIR)/bench.elf
 
 $(O)/$(BENCH_DIR)/bench.bzImage: $(O)/$(BENCH_DIR)/bench.bin guest/probe/bzimage/setup.S
 	$(call say,BZ,$@)
-	$(Q)$(CC) -nostdlib -static -Wa,--defsym,PAYLOAD=$$(stat -c %s $<) -Wl,--build-id=none \
+	$(Q)$(CC) -nostdlib -static -DPAYLOAD=$$(stat -c %s $<) -Wl,--build-id=none \
 		-Wl,--section-start=.setup=0 -Wl,-e,0 -o $@.o guest/probe/bzimage/setup.S
 	$(Q)objcopy -O binary -j .setup $@.o $@.tmp && cat $< >> $@.tmp && mv $@.tmp $@
 

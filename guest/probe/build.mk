@@ -32,7 +32,7 @@ $(O)/$(PROBE_DIR)/probe.bin: $(O)/$(PROBE_DIR)/probe.elf
 
 $(O)/$(PROBE_DIR)/probe.bzImage: $(O)/$(PROBE_DIR)/probe.bin $(PROBE_DIR)/bzimage/setup.S
 	$(call say,BZ,$@)
-	$(Q)$(CC) -nostdlib -static -Wa,--defsym,PAYLOAD=$$(stat -c %s $<) -Wl,--build-id=none \
+	$(Q)$(CC) -nostdlib -static -DPAYLOAD=$$(stat -c %s $<) -Wl,--build-id=none \
 		-Wl,--section-start=.setup=0 -Wl,-e,0 -o $@.o $(PROBE_DIR)/bzimage/setup.S
 	$(Q)objcopy -O binary -j .setup $@.o $@.tmp && cat $< >> $@.tmp && mv $@.tmp $@
 
