@@ -32,8 +32,8 @@ static int load_cmdline(const char *cmdline, struct gmem *mem, const struct kern
 }
 
 /* As high as the kernel allows, where it is out of the way of what the kernel takes first. */
-static int place_initrd(uint64_t len, struct gmem *mem, const struct kernel *kernel,
-			struct initrd *initrd)
+static int place_initrd(const char *name, uint64_t len, struct gmem *mem,
+			const struct kernel *kernel, struct initrd *initrd)
 {
 	uint64_t top = ram_low_end(mem), at = 0;
 
@@ -44,8 +44,9 @@ static int place_initrd(uint64_t len, struct gmem *mem, const struct kernel *ker
 	if (len <= top)
 		at = (top - len) & ~(PAGE - 1);
 	if (at < kernel->end) {
-		log_err(NULL, "cannot use initrd: its %llu bytes do not fit between the kernel and %#llx. "
-			"Fix: give more RAM with -m", (unsigned long long)len, (unsigned long long)top);
+		log_err(NULL, "cannot use initrd %s: %llu bytes do not fit in RAM between the kernel and "
+			"%#llx. Fix: give more RAM with -m", name, (unsigned long long)len,
+			(unsigned long long)top);
 		return -ENOSPC;
 	}
 	*initrd = (struct initrd){ at, len };
@@ -66,7 +67,8 @@ static int load_initrd(const struct boot_conf *conf, struct gmem *mem, const str
 			return ret;
 		first = conf->more_initrd_len ? (img.size + 3) & ~3ULL : img.size;
 	}
-	ret = place_initrd(first + conf->more_initrd_len, mem, kernel, initrd);
+	ret = place_initrd(conf->initrd ? conf->initrd : "made for the command",
+			   first + conf->more_initrd_len, mem, kernel, initrd);
 	if (!ret && conf->initrd)
 		ret = image_load(&img, 0, mem, initrd->gpa, img.size);
 	if (!ret && conf->more_initrd_len &&
