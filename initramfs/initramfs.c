@@ -42,8 +42,7 @@ static int add_all(struct cpio *c, const struct initramfs_conf *conf)
 	if (err)
 		return err;
 	cpio_file(c, &COMMAND_DIR[1], S_IFDIR | 0700, NULL, 0);
-	cpio_file(c, &COMMAND_INIT[1], S_IFREG | 0700, guest_init,
-		  (uint32_t)(guest_init_end - guest_init));
+	cpio_file(c, &COMMAND_INIT[1], S_IFREG | 0700, guest_init, guest_init_len);
 	return conf->modules ? modules_add(c, conf->modules, conf->wanted) : 0;
 }
 

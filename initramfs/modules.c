@@ -32,20 +32,13 @@ static char *read_text(const char *dir, const char *name, int *err)
 {
 	char path[4096], *text = NULL;
 	FILE *f;
-	size_t n;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	f = fopen(path, "re");
 	if (f)
 		text = malloc(TEXT_MAX);
-	if (text) {
-		char *fit;
-
-		n = fread(text, 1, TEXT_MAX - 1, f);
-		text[n] = 0;
-		fit = realloc(text, n + 1);
-		text = fit ? fit : text;
-	}
+	if (text)
+		text[fread(text, 1, TEXT_MAX - 1, f)] = 0;
 	*err = text ? 0 : -errno;
 	if (f)
 		fclose(f);
@@ -109,7 +102,7 @@ static bool has_name(const char *path, size_t len, const char *name)
 
 	base = base ? base + 1 : path;
 	len -= (size_t)(base - path);
-	if (len < n + 3 || memcmp(base + n, ".ko", 3))
+	if (len < n + 3 || memcmp(base + n, ".ko", 3) != 0)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		if ((base[i] == '-' ? '_' : base[i]) != (name[i] == '-' ? '_' : name[i]))
@@ -268,19 +261,17 @@ static bool below(const char *base, const char *version, char *dir, size_t size)
 /* Beside the kernel: in the folder it lies in, or that one's parent (boot/vmlinuz, lib/modules). */
 static bool beside(const char *kernel, const char *version, char *dir, size_t size)
 {
-	char base[4096], *slash;
-	bool found;
+	const char *slash = strrchr(kernel, '/');
+	int len = slash ? (int)(slash - kernel) + 1 : 0;
+	char base[4096];
 
-	if ((size_t)snprintf(base, sizeof(base) - 4, "%s", kernel) >= sizeof(base) - 4)
-		return false;
-	slash = strrchr(base, '/');
-	strcpy(slash ? slash + 1 : base, ".");
-	found = below(base, version, dir, size);
-	if (!found) {
-		strcat(base, "/..");
-		found = below(base, version, dir, size);
+	for (unsigned up = 0; up < 2; up++) {
+		int n = snprintf(base, sizeof(base), "%.*s%s", len, kernel, up ? ".." : ".");
+
+		if (n > 0 && (size_t)n < sizeof(base) && below(base, version, dir, size))
+			return true;
 	}
-	return found;
+	return false;
 }
 
 static bool find(const char *given, const char *kernel, const char *version, char *dir, size_t size)

@@ -109,7 +109,7 @@ static int add_libraries(struct cpio *cpio, const char *path, const char *interp
 	for (char *line = strtok_r(list, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save)) {
 		char *lib = listed_path(line);
 
-		if (lib && strcmp(lib, interp))
+		if (lib && strcmp(lib, interp) != 0)
 			err = add_at_path(cpio, lib);
 	}
 	free(list);

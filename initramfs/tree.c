@@ -221,7 +221,7 @@ static int add_entry(struct tree *t, int dir, const char *base)
 
 static int skip_dots(const struct dirent *d)
 {
-	return strcmp(d->d_name, ".") && strcmp(d->d_name, "..");
+	return strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)

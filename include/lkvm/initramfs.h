@@ -44,4 +44,5 @@ int initramfs_find_program(const char *name, char **path);
 int initramfs_find_modules(const char *given, const char *kernel, const char *version, char **dir);
 
 /* The guest's first process (guest/init). */
-extern const uint8_t guest_init[], guest_init_end[];
+extern const uint8_t guest_init[];
+extern const uint32_t guest_init_len;
