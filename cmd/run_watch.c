@@ -37,7 +37,7 @@ static int parse_time(const char *what, const char *value, uint64_t *ns)
 		for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 			double seconds = n * units[i].seconds;
 
-			if (strcmp(end, units[i].word) || !(seconds >= 1e-3 && seconds <= SECONDS_MAX))
+			if (strcmp(end, units[i].word) != 0 || !(seconds >= 1e-3 && seconds <= SECONDS_MAX))
 				continue;
 			*ns = (uint64_t)(seconds * 1e9);
 			return 0;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/chan_outside.h"
+#include "lkvm/chan_outside.h"
 #include "lkvm/term.h"
 #include "lkvm/watch.h"
 #include "machine/verdict.h"
