@@ -18,9 +18,9 @@ static void *driver_vcpu(void *opaque)
 
 	while (!stop) {
 		x = x * 1103515245 + 12345;
-		memset(ram + RING, 0, 0x2000);
-		avail_idx = 0;
+		/* The device lets go of the rings with the reset, not before. */
 		bus_write(&p.mmio, bar + 0x14, 1, 0);
+		clear_ring();
 		bus_write(&p.mmio, bar + 0x14, 1, 3);
 		bus_write(&p.mmio, bar + 0x08, 4, 1);
 		bus_write(&p.mmio, bar + 0x0c, 4, 1);
@@ -38,6 +38,8 @@ static void *driver_vcpu(void *opaque)
 			bus_read(&p.mmio, bar + 0x1000, 1);
 			for (unsigned k = 0; k < 100 && get16(USED + 2) != avail_idx; k++)
 				sched_yield();
+			if (get16(USED + 2) != avail_idx)
+				break; /* the descriptors are still the device's: a reset is next */
 		}
 		++*rounds;
 	}
