@@ -43,17 +43,24 @@ static int open_file(uint64_t len, unsigned flags)
 static int map_region(struct gmem *mem, uint64_t gpa, uint64_t len, uint64_t off, unsigned flags)
 {
 	int prot = PROT_READ | PROT_WRITE, how = MAP_SHARED | MAP_NORESERVE, err;
+	bool huge = flags & GMEM_HUGEPAGES;
 	struct gmem_region *r = &mem->region[mem->n];
 	void *hva;
 
+	/* A huge page that isn't there when it is touched is a SIGBUS: they are reserved. */
+	if (huge)
+		how = MAP_SHARED;
 	if (flags & GMEM_PREALLOC)
 		how = MAP_SHARED | MAP_POPULATE;
 	hva = mmap(NULL, len, prot, how, mem->fd, (off_t)off);
 	if (hva == MAP_FAILED) {
 		err = errno;
-		log_err(NULL, "cannot map %llu MiB of guest memory: %s%s",
-			(unsigned long long)(len >> 20), strerror(err),
-			flags & GMEM_HUGEPAGES ? " (are there enough free huge pages?)" : "");
+		if (huge)
+			log_err(NULL, "cannot map %llu MiB of guest memory: too few free huge pages. Fix: "
+				"sudo sysctl vm.nr_hugepages=N, or no hugepages", (unsigned long long)(len >> 20));
+		else
+			log_err(NULL, "cannot map %llu MiB of guest memory: %s. Fix: a smaller -m, or "
+				"ulimit -v unlimited", (unsigned long long)(len >> 20), strerror(err));
 		return -err;
 	}
 	madvise(hva, len, MADV_HUGEPAGE);

@@ -99,9 +99,15 @@ int opt_mac(const char *what, const char *text, uint8_t mac[6])
 	unsigned b[6];
 	int n = 0;
 
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+	/* sscanf() alone would also take blanks and signs. */
+	if (text[strspn(text, "0123456789abcdefABCDEF:")] ||
+	    sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
 		   &n) != 6 || text[n]) {
 		log_err(NULL, "%s: '%s' is not a MAC address; write it as 52:54:00:12:34:56", what, text);
+		return -EINVAL;
+	}
+	if (!(b[0] | b[1] | b[2] | b[3] | b[4] | b[5])) {
+		log_err(NULL, "%s: all zero is nobody's address; leave mac= out to have one made up", what);
 		return -EINVAL;
 	}
 	if (b[0] & 1) {
@@ -153,6 +159,10 @@ static int store(const char *what, const struct opt_key *key, const char *val, v
 	case OPT_LIST:
 	case OPT_FEATURES:
 		break;
+	}
+	if (!*val) {
+		log_err(NULL, "%s: there is nothing behind the =", what);
+		return -EINVAL;
 	}
 	copy = strdup(val);
 	if (!copy)
@@ -272,6 +282,10 @@ int opt_parse(const char *what, const char *text, const struct opt_key *keys, vo
 	struct parse p = { .what = what, .keys = keys, .dst = dst, .seen = seen ? seen : &own };
 	int err = 0;
 
+	if (!*text) {
+		log_err(NULL, "%s: its value is empty", what);
+		return -EINVAL;
+	}
 	while (text && !err) {
 		char *item = next_item(&text);
 
