@@ -87,10 +87,15 @@ static const struct opt_key mem_keys[] = {
 
 /* --- setters --------------------------------------------------------------------------------- */
 
-static int set_string(char **at, const char *value)
+static int set_string(char **at, const char *what, const char *value)
 {
-	char *copy = strdup(value);
+	char *copy;
 
+	if (!*value) {
+		log_err(NULL, "%s: its value is empty", what);
+		return -EINVAL;
+	}
+	copy = strdup(value);
 	if (!copy)
 		return -ENOMEM;
 	free(*at);
@@ -101,8 +106,7 @@ static int set_string(char **at, const char *value)
 #define STRING_SETTER(field)                                                                       \
 	static int set_##field(void *dst, const char *what, const char *value)                     \
 	{                                                                                          \
-		(void)what;                                                                        \
-		return set_string(&((struct config *)dst)->field, value);                          \
+		return set_string(&((struct config *)dst)->field, what, value);                    \
 	}
 
 STRING_SETTER(kernel)
@@ -257,6 +261,8 @@ static int set_net(void *dst, const char *what, const char *value)
 	err = opt_parse(what, value, net_keys, net, &seen);
 	if (!err && !(seen & 1) && net->tap)
 		net->mode = NETIF_TAP; /* `-n tap=NAME` says it all */
+	else if (!err && !(seen & 1) && seen & 4)
+		net->mode = NETIF_FD; /* so does `-n fd=N` */
 	else if (!err && !(seen & 1)) {
 		log_err(NULL, "%s: which mode? write %s mode=user, tap, fd or none", what, what);
 		err = -EINVAL;
@@ -321,7 +327,7 @@ static int positional(void *dst, const char *value)
 		log_err(NULL, "'%s': there is a kernel already (%s)", value, conf->kernel);
 		return -EINVAL;
 	}
-	return set_string(&conf->kernel, value);
+	return set_string(&conf->kernel, "KERNEL", value);
 }
 
 static const struct cmd_option options[] = {
@@ -372,7 +378,7 @@ static int find_kernel(struct config *conf)
 		return -ENOENT;
 	}
 	log_warn(NULL, "booting %s", found);
-	return set_string(&conf->kernel, found);
+	return set_string(&conf->kernel, "KERNEL", found);
 }
 
 static int run_run(int argc, char **argv)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -29,6 +30,8 @@
 
 #define GIB (1ULL << 30)
 #define MEM64_MAX (64 * GIB)
+#define FILES_MAX 65536
+#define SIGTERM_APART_NS 100000000ULL
 
 /* At the far end, so that the user's devices keep the slots they would have without. */
 enum { SLOT_PVPANIC = PCI_SLOTS - 2, SLOT_WATCHDOG = PCI_SLOTS - 1 };
@@ -57,6 +60,7 @@ struct machine {
 	struct examine examine;
 	struct signals signals;
 	unsigned sigterms;
+	uint64_t sigterm_at; /* the first */
 };
 
 /* --- how it ends ------------------------------------------------------------------------------ */
@@ -101,11 +105,26 @@ static void resize(void *opaque)
 	term_resized(opaque);
 }
 
+/* timeout(1) sends its SIGTERM to the process and to the group it is in: that is one request. */
+static bool same_request(struct machine *m, int signo)
+{
+	uint64_t now = loop_now();
+
+	if (signo != SIGTERM)
+		return false;
+	if (m->sigterm_at)
+		return now - m->sigterm_at < SIGTERM_APART_NS;
+	m->sigterm_at = now;
+	return false;
+}
+
 /* The first SIGTERM asks the guest nicely; the second, like any other signal, doesn't ask. */
 static void got_signal(void *opaque, int signo)
 {
 	struct machine *m = opaque;
 
+	if (same_request(m, signo))
+		return;
 	if (signo == SIGWINCH && m->command) {
 		command_resized(m->command);
 	} else if (signo == SIGWINCH) {
@@ -251,10 +270,11 @@ static int load_kernel(struct machine *m)
 
 static int build_hw(struct machine *m)
 {
+	bool stdio = m->conf->console != CONSOLE_NONE;
 	struct hw_power_user user = { .ended = watcher_hw_ended, .opaque = &m->watcher };
 	struct term_conf tc = { .log_path = m->conf->console_log, .quit = user_quit, .opaque = m,
-				.stream = m->conf->command.argc, .in = -1,
-				.out = log_enabled(LOG_DBG) ? STDERR_FILENO : -1 };
+				.stream = m->conf->command.argc || !stdio, .in = -1,
+				.out = stdio && log_enabled(LOG_DBG) ? STDERR_FILENO : -1 };
 
 	m->term = term_open(m->io, &tc);
 	m->nobody = chan_null_open();
@@ -262,7 +282,7 @@ static int build_hw(struct machine *m)
 	    watcher_tap(&m->watcher, m->nobody))
 		return -ENODEV;
 	m->serial = serial_open("serial0", &m->pio, PORT_COM1, vm_line(m->vm, IRQ_COM1),
-				m->conf->console == CONSOLE_SERIAL ? term_chan(m->term) : m->nobody);
+				m->conf->console == CONSOLE_VIRTIO ? m->nobody : term_chan(m->term));
 	m->examine.serial = m->serial;
 	m->rtc = rtc_open(&m->pio, PORT_RTC);
 	m->i8042 = i8042_open(&m->pio, &user);
@@ -430,6 +450,17 @@ static void tear_down(struct machine *m)
 	bus_fini(&m->pio);
 }
 
+/* Each queue and each vector is a file or three: what the user may have, a big machine needs. */
+static void raise_limits(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= FILES_MAX)
+		return;
+	files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int machine_run(const struct config *conf)
 {
 	struct machine m = { .conf = conf, .mem.fd = -1, .signals.watch.fd = -1, .watcher.news.fd = -1 };
@@ -438,6 +469,7 @@ int machine_run(const struct config *conf)
 
 	if (conf->name)
 		prctl(PR_SET_NAME, conf->name);
+	raise_limits();
 	if (conf->result) {
 		result = result_open(conf->result);
 		if (!result)
