@@ -60,6 +60,14 @@ ended() {
 	if [ -s "$errors" ]; then tap_not_ok "lkvm has nothing to complain of"; fi
 }
 
+# On the emulated machine, which has no other taps and no other passt.
+nothing_left() {
+	sleep 1
+	ps | grep -E '[l]kvm run|[p]asst' >&2
+	ls /sys/class/net | grep -E 'tap|lkvm' >&2
+	! { ps | grep -qE '[l]kvm run|[p]asst' || ls /sys/class/net | grep -qE 'tap|lkvm'; }
+}
+
 # wait_for WORD FILE SECONDS: until the guest's console has the word.
 wait_for() {
 	left=$(($3 * 5))
