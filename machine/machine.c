@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "debug.h"
 #include "devices.h"
 #include "examine.h"
 #include "guestroot.h"
@@ -58,6 +59,7 @@ struct machine {
 	struct command *command; /* NULL: none is run in the guest */
 	struct devices devices;
 	struct examine examine;
+	struct debug debug;
 	struct signals signals;
 	unsigned sigterms;
 	uint64_t sigterm_at; /* the first */
@@ -70,6 +72,13 @@ static void user_quit(void *opaque)
 	struct machine *m = opaque;
 
 	verdict_end(&m->watcher.verdict, ENDED_GONE, "ended by Ctrl-a x before the guest had powered off");
+}
+
+static void killed(void *opaque)
+{
+	struct machine *m = opaque;
+
+	verdict_end(&m->watcher.verdict, ENDED_GONE, "ended by the debugger");
 }
 
 static void backend_died(void *opaque)
@@ -142,6 +151,20 @@ static void got_signal(void *opaque, int signo)
 	}
 }
 
+static void vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *detail)
+{
+	struct machine *m = opaque;
+
+	watcher_vm_ended(&m->watcher, why, cpu, detail);
+}
+
+static void vm_stopped(void *opaque, unsigned cpu)
+{
+	struct machine *m = opaque;
+
+	debug_stopped(&m->debug, cpu);
+}
+
 /* What an idle guest doesn't do: touch a device, or have one done with its work. */
 static uint64_t activity(void *opaque)
 {
@@ -182,8 +205,9 @@ static int build_core(struct machine *m)
 		.pio = &m->pio,
 		.mmio = &m->mmio,
 		.mem = &m->mem,
-		.ended = watcher_vm_ended,
-		.opaque = &m->watcher,
+		.ended = vm_ended,
+		.stopped = m->conf->gdb ? vm_stopped : NULL,
+		.opaque = m,
 	};
 	int err;
 
@@ -394,7 +418,11 @@ static int run(struct machine *m)
 {
 	int err;
 
-	err = loop_start(m->io);
+	m->debug.kill = killed;
+	m->debug.opaque = m;
+	err = debug_open(&m->debug, m->main, m->vm, m->conf);
+	if (!err)
+		err = loop_start(m->io);
 	if (!err)
 		err = devices_start(&m->devices);
 	phase_mark("first_instruction");
@@ -416,6 +444,7 @@ static void tear_down(struct machine *m)
 {
 	if (m->vm)
 		vm_stop(m->vm);
+	debug_close(&m->debug);
 	devices_stop(&m->devices);
 	if (m->io)
 		loop_stop(m->io);

@@ -18,7 +18,7 @@ fuzz-bins: $(FUZZ_BINS)
 $(FUZZ_BINS): $(O)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(LIB) $(O)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -c -o $@.o $<
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -Itests/lib -c -o $@.o $<
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $@.o $(FUZZ_MAIN) $(LIB) $(LIBS)
 
 ifneq ($(SAN),)
