@@ -73,7 +73,7 @@ tsan:
 	$(Q)$(MAKE) O=build/tsan SAN='-fsanitize=thread -fno-omit-frame-pointer' all
 
 # --- tests: each folder under tests/ with a `run` script is a suite; TAP in, a count out
-SUITES  := unit fuzz cli probe bench verdict boot
+SUITES  := unit fuzz cli debug probe bench verdict boot
 check: all
 	$(Q)tests/check $(foreach s,$(SUITES),$(if $(wildcard tests/$(s)/run),$(s)))
 check-%: all

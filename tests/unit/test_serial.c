@@ -353,6 +353,32 @@ static void test_threads(void)
 	teardown();
 }
 
+static void test_break(void)
+{
+	setup();
+	out(IER, 1);
+	out(MCR, 0x08);
+	type("x");
+	serial_sysrq(port, 't');
+	ok(line, "a break asks for an interrupt");
+	is(in(LSR), 0x71, "it is told with its byte, which is there");
+	is(in(RBR), 0, "and is 0");
+	is(in(LSR), 0x61, "the key comes without a break");
+	is(in(RBR), 't', "as it is");
+	is(in(RBR), 'x', "and then what was on the wire");
+	out(IER, 4);
+	serial_sysrq(port, 'w');
+	is(in(IIR), 0x06, "with errors' interrupt on, the break is one");
+	is(in(LSR) & 0x10, 0x10, "which the line status tells");
+	is(in(IIR), 0x01, "and clears");
+	out(FCR, 0x03);
+	is(in(LSR), 0x60, "clearing the receiver takes the break with it");
+	out(MCR, 0x10);
+	serial_sysrq(port, 'w');
+	is(in(LSR), 0x60, "in loopback the wire is cut");
+	teardown();
+}
+
 int main(void)
 {
 	test_registers();
@@ -365,5 +391,6 @@ int main(void)
 	test_priorities();
 	test_early_input();
 	test_threads();
+	test_break();
 	return tap_end();
 }
