@@ -25,6 +25,7 @@
 #include "disk/disk_priv.h"
 #include "lkvm/log.h"
 
+#define IOCB_FLAG_RESFD 1u /* linux/aio_abi.h, which libaio's header doesn't get along with */
 #define REAP_BATCH 32
 #define RETRY_NS   2000000ULL
 
@@ -46,6 +47,7 @@ struct disk_queue {
 	unsigned depth;
 	unsigned in_flight; /* submitted to us and not done */
 	unsigned in_kernel; /* of these: taken by io_submit and not reaped */
+	unsigned silent;    /* of these: without the eventfd, see rings() */
 	struct loop_fd watch;
 	struct loop_task submit;
 	struct loop_timer retry;
@@ -166,6 +168,11 @@ static unsigned take_events(struct disk_queue *q, struct io_event *ev)
 	return n;
 }
 
+static bool rung(const struct disk_io *io)
+{
+	return aio_io(io)->cb.u.c.flags & IOCB_FLAG_RESFD;
+}
+
 static void reap(struct disk_queue *q)
 {
 	struct io_event ev[REAP_BATCH];
@@ -174,8 +181,10 @@ static void reap(struct disk_queue *q)
 	do {
 		n = take_events(q, ev);
 		q->in_kernel -= n;
-		for (unsigned i = 0; i < n; i++)
+		for (unsigned i = 0; i < n; i++) {
+			q->silent -= !rung(ev[i].data);
 			completed(q, ev[i].data, (long)ev[i].res);
+		}
 	} while (n == REAP_BATCH);
 	reap_worked(q);
 }
@@ -222,18 +231,29 @@ static void submit(struct disk_queue *q)
 			continue;
 		}
 		q->in_kernel += (unsigned)n;
+		for (int i = 0; i < n; i++)
+			q->silent += !rung(q->staged[i]->data);
 		q->n_staged -= (unsigned)n;
 		memmove(q->staged, q->staged + n, q->n_staged * sizeof(q->staged[0]));
 	}
 }
 
-/* What the page cache has is there already: no need to wait for the eventfd's turn. */
+/*
+ * What the page cache has is there already: no need to wait for the eventfd's turn. And what should
+ * have been, but is not, comes from a file system that does it in the background after all: then we
+ * look for these by the clock, and let all others ring.
+ */
 static void submit_run(void *opaque)
 {
 	struct disk_queue *q = opaque;
 
 	submit(q);
 	reap(q);
+	if (!q->silent)
+		return;
+	q->disk->late = true;
+	if (!q->retry.armed)
+		loop_timer_set(q->loop, &q->retry, RETRY_NS);
 }
 
 static void ready(void *opaque, uint32_t events)
@@ -244,6 +264,17 @@ static void ready(void *opaque, uint32_t events)
 	reap(q);
 	if (q->n_staged)
 		loop_defer(q->loop, &q->submit);
+}
+
+/*
+ * Does it need the eventfd? Reads (with RWF_NOWAIT) and writes by way of the page cache are through
+ * when io_submit() returns; the loop would only wake up again for nothing.
+ */
+static bool rings(const struct disk *disk, const struct disk_io *io, const struct iocb *cb)
+{
+	if (disk->late || disk->info.direct || !disk_op_moves(io->op))
+		return true;
+	return io->op == DISK_READ && !(cb->aio_rw_flags & RWF_NOWAIT);
 }
 
 static void prepare(struct disk_queue *q, struct disk_io *io)
@@ -262,7 +293,8 @@ static void prepare(struct disk_queue *q, struct disk_io *io)
 		if (io->durable && !disk->no_dsync)
 			cb->aio_rw_flags = RWF_DSYNC;
 	}
-	io_set_eventfd(cb, q->watch.fd);
+	if (rings(disk, io, cb))
+		io_set_eventfd(cb, q->watch.fd);
 	cb->data = io;
 }
 
@@ -304,7 +336,7 @@ void disk_drain(struct disk_queue *q)
 		reap(q);
 		if (!q->in_flight)
 			break;
-		poll(&pfd, 1, q->n_staged ? 2 : -1);
+		poll(&pfd, 1, q->n_staged || q->silent ? 2 : -1);
 	}
 	loop_undefer(q->loop, &q->submit);
 	loop_timer_cancel(q->loop, &q->retry);

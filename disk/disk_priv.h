@@ -29,7 +29,7 @@ struct disk {
 	bool device;   /* a block device, not a file */
 	struct disk_info info;
 	/* What this kernel or file system turned out not to do; set once, from any queue's loop. */
-	atomic_bool no_dsync, no_nowait, no_fdsync;
+	atomic_bool no_dsync, no_nowait, no_fdsync, late;
 	atomic_ullong told[4]; /* a bit per errno that has been logged */
 
 	pthread_mutex_t sync_lock; /* sync.c: one blocking operation at a time, and its buffer */

@@ -18,7 +18,10 @@
 
 struct loop;
 
-/* Level-triggered watch; owned by the caller, which keeps it in place between add and del. */
+/*
+ * A watch, level-triggered unless EPOLLET is among its events; owned by the caller, which keeps it in
+ * place between add and del.
+ */
 struct loop_fd {
 	int fd;
 	void (*ready)(void *opaque, uint32_t events);
