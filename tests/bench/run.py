@@ -141,13 +141,24 @@ def requests(args, result):
         command %= max(1, int(n * args.scale))
         for v in running.values():
             v.counters.switch(True)
-        counts = {name: counted(converse(v, command, taps[name]), idle[name]) for name, v in running.items()}
-        for v in running.values():
-            v.counters.switch(False)
+        counts = {}
         rows = {name: [] for name in running}
-        for _ in range(args.rounds):
-            for name, v in running.items():
-                rows[name].append(timed(converse(v, command, taps[name])))
+        for round_ in range(args.rounds + 1):
+            for name, v in list(running.items()):
+                try:
+                    r = converse(v, command, taps[name])
+                except (RuntimeError, OSError) as e:
+                    print(f'{case:20} {name:8} goes no further: {e}', flush=True)
+                    rows.pop(name)
+                    counts.pop(name, None)
+                    running.pop(name).kill()
+                    continue
+                if round_:
+                    rows[name].append(timed(r))
+                else:
+                    counts[name] = counted(r, idle[name])
+                    v.counters.switch(False)
+        rows = {name: r for name, r in rows.items() if r}
         result['requests'][case] = {name: {**counts[name], **summary(r)} for name, r in rows.items()}
         show(case, result['requests'][case], rows)
     for name, v in running.items():
@@ -165,7 +176,7 @@ def summary(rows):
 def show(case, by_name, rows):
     for name, r in by_name.items():
         ratio = ''
-        if name != 'lkvm':
+        if name != 'lkvm' and 'lkvm' in rows:
             each = sorted(a['vmm_cpu_ns'] / max(1, b['vmm_cpu_ns']) for a, b in zip(rows['lkvm'], rows[name]))
             ratio = f'{statistics.median(each):.2f} ({each[0]:.2f}-{each[-1]:.2f})'
         calls = ' '.join(f'{k}:{v:.2f}' for k, v in sorted((r['by_call'] or {}).items(), key=lambda x: -x[1])[:6])
@@ -256,4 +267,5 @@ def main():
         json.dump(result, f, indent=1)
 
 
-sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())
