@@ -235,7 +235,7 @@ static void out_close(struct term *t)
 static void help(void)
 {
 	dprintf(STDERR_FILENO, "\r\nlkvm: Ctrl-a x ends lkvm, Ctrl-a a sends a Ctrl-a to the guest, "
-			       "Ctrl-a h shows this\r\n");
+			       "Ctrl-a h shows this; any other key goes there with its Ctrl-a\r\n");
 }
 
 /*

@@ -112,6 +112,32 @@ static void man_option(const struct cmd_option *o, FILE *to)
 	}
 }
 
+/* What no option table says; without an item it is a heading. */
+static const struct {
+	const char *item, *text;
+} man_tail[] = {
+	{ NULL, "KEYS" },
+	{ "Ctrl-a x", "ends lkvm; the guest is not asked" },
+	{ "Ctrl-a a", "a Ctrl-a for the guest" },
+	{ "Ctrl-a h", "shows these keys; any other key goes to the guest behind its Ctrl-a" },
+	{ NULL, "SIGNALS" },
+	{ "SIGTERM", "presses the guest's power button; a second one, a tenth of a second or more later, "
+		     "ends it. `timeout -k 30 600 lkvm ...' also ends a guest that does not listen" },
+	{ "SIGINT, SIGHUP, SIGQUIT", "end it at once" },
+	{ NULL, "EXIT STATUS" },
+	{ "0", "the guest powered off cleanly, or rebooted, and nothing bad was seen" },
+	{ "0-119, 128+N", "of the command in the guest, when one was given" },
+	{ "120", "the guest's kernel panicked, whatever came last" },
+	{ "121", "the guest ended, but a --fail-on pattern was seen" },
+	{ "122", "lockup: the watchdog expired" },
+	{ "123", "the guest went away without a verdict: triple fault, KVM internal error, ended from "
+		 "outside before it had powered off, or before --expect was seen or the command's status "
+		 "came" },
+	{ "124", "--timeout, --boot-timeout or --idle-timeout" },
+	{ "125", "lkvm itself could not do its job: bad option, no KVM, missing file, dead back end" },
+	{ "126, 127", "the command in the guest is not executable, or not found" },
+};
+
 void cmd_print_man(FILE *to)
 {
 	fprintf(to, ".TH LKVM 1 \"\" \"lkvm " LKVM_VERSION "\"\n.SH NAME\nlkvm \\- a lightweight KVM "
@@ -125,12 +151,11 @@ void cmd_print_man(FILE *to)
 		for (const struct cmd_option *o = cmd->options; o && o->name; o++)
 			man_option(o, to);
 	}
-	fprintf(to, ".SH EXIT STATUS\n"
-		    ".TP\n0\nthe guest powered off cleanly, or rebooted\n"
-		    ".TP\n123\nthe guest went away without a verdict: triple fault, KVM internal error, "
-		    "or ended from outside before it had powered off\n"
-		    ".TP\n125\nlkvm itself could not do its job: bad option, no KVM, missing file, dead "
-		    "back end\n");
+	for (unsigned i = 0; i < sizeof(man_tail) / sizeof(man_tail[0]); i++)
+		if (man_tail[i].item)
+			fprintf(to, ".TP\n%s\n%s\n", man_tail[i].item, man_tail[i].text);
+		else
+			fprintf(to, ".SH %s\n", man_tail[i].text);
 }
 
 static int set_man(void *dst, const char *what, const char *value)
