@@ -276,7 +276,8 @@ static int passt_attach(struct netif *nif)
 	int err = wait_ready(p);
 
 	if (err) {
-		bury(p, "");
+		bury(p, strstr(p->said, "bind") ? ". Fix: another port with publish=, or end what has "
+						  "this one" : "");
 		p->dead = true;
 		return -EPIPE;
 	}
