@@ -21,6 +21,10 @@ BIN     := $(if $(filter build,$(O)),lkvm,$(O)/lkvm)
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 HARDEN  := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 CFLAGS  ?= -O2 -g
+# A folder of that name is a sanitizer's, whoever builds in it.
+SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SAN_tsan := -fsanitize=thread -fno-omit-frame-pointer
+SAN     ?= $(SAN_$(notdir $(O)))
 ALL_CFLAGS := -std=gnu11 -Iinclude -I. -D_GNU_SOURCE -pthread -DLKVM_VERSION='"$(VERSION)"' \
 	      $(WARN) $(if $(SAN),$(SAN),$(HARDEN)) $(CFLAGS)
 ALL_LDFLAGS := -pthread $(if $(SAN),$(SAN),-pie -Wl,-z,relro,-z,now,-z,noexecstack) $(LDFLAGS)
@@ -67,10 +71,8 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/lkvm $(DESTDIR)$(PREFIX)/share/man/man1/lkvm.1
 
 # --- sanitizer builds: the same tree, the binary and the tests under build/asan and build/tsan
-asan:
-	$(Q)$(MAKE) O=build/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' all
-tsan:
-	$(Q)$(MAKE) O=build/tsan SAN='-fsanitize=thread -fno-omit-frame-pointer' all
+asan tsan:
+	$(Q)$(MAKE) O=build/$@ all
 
 # --- tests: each folder under tests/ with a `run` script is a suite; TAP in, a count out
 SUITES  := unit fuzz cli debug probe bench verdict boot
