@@ -12,7 +12,7 @@ Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 # Who may include whom is checked by `make lint`; see tools/lint-rooms.
-ROOMS   := base kvm inspect gdb pci virtio virtio/pci hw disk net initramfs watch kconfig machine cmd
+ROOMS   := base kvm inspect gdb pci virtio virtio/pci hw disk net initramfs watch kconfig matrix machine cmd
 SRCS    := $(foreach d,$(ROOMS),$(sort $(wildcard $(d)/*.c)))
 OBJS    := $(SRCS:%.c=$(O)/%.o) $(O)/guest/init/blob.o
 LIB     := $(O)/liblkvm.a

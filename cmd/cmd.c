@@ -11,7 +11,7 @@
 
 #include "lkvm/log.h"
 
-const struct cmd *const cmd_all[] = { &cmd_run, &cmd_doctor, &cmd_kconfig, &cmd_version, &cmd_help, NULL };
+const struct cmd *const cmd_all[] = { &cmd_run, &cmd_test, &cmd_doctor, &cmd_kconfig, &cmd_version, &cmd_help, NULL };
 
 const struct cmd *cmd_find(const char *name)
 {

@@ -24,7 +24,7 @@ struct cmd {
 	int (*rest)(void *dst, int n, char **words);
 };
 
-extern const struct cmd cmd_run, cmd_version, cmd_help, cmd_doctor, cmd_kconfig;
+extern const struct cmd cmd_run, cmd_version, cmd_help, cmd_doctor, cmd_kconfig, cmd_test;
 extern const struct cmd *const cmd_all[]; /* ends with NULL */
 
 const struct cmd *cmd_find(const char *name); /* NULL: none */
