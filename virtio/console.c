@@ -70,6 +70,23 @@ static bool port_print(struct port *port)
 	}
 }
 
+/*
+ * Linux reads the size in its handler for configuration changes only, and there it is lost until the
+ * port has been made. The first output shows that it has: the size, if there is one, is told then.
+ */
+static void console_tell_size(struct console *con)
+{
+	struct vdev *dev = &con->dev;
+	uint16_t cols, rows;
+
+	if (con->size_told || con->multiport || !vdev_has(dev, CONSOLE_F_SIZE))
+		return;
+	con->size_told = true;
+	chan_size(con->port[0].chan, &cols, &rows);
+	if ((cols || rows) && dev->port.changed)
+		dev->port.changed(dev->port.opaque);
+}
+
 static void port_transmit(struct port *port)
 {
 	struct vdev *dev = &port->con->dev;
@@ -78,6 +95,8 @@ static void port_transmit(struct port *port)
 	for (;;) {
 		if (!port->tx && vdev_budget(dev))
 			port->tx = virtq_pop(q);
+		if (port->tx)
+			console_tell_size(port->con);
 		if (!port->tx || !port_print(port))
 			return;
 		virtq_push(q, port->tx);
@@ -221,7 +240,7 @@ static void console_reset(struct vdev *dev)
 {
 	struct console *con = to_console(dev);
 
-	con->multiport = false;
+	con->multiport = con->size_told = false;
 	for (unsigned n = CONSOLE_CTRL_RX; n < dev->port.nqueues; n++)
 		dev->queue[n].max = con->queue_size;
 	console_ctrl_reset(con);

@@ -37,6 +37,7 @@ struct port {
 
 struct console {
 	struct vdev dev;
+	bool size_told; /* see console_tell_size */
 	struct loop_fd event; /* some port has events */
 	bool multiport;	      /* negotiated */
 	unsigned queue_size, nports;

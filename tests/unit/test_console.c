@@ -462,6 +462,15 @@ static void test_size(void)
 	settle();
 	is(g.changed, 1, "without SIZE nobody is told");
 	is(config(0, 4), 40 << 16 | 100, "though the bytes change");
+	send(1, "x", 1, 1);
+	settle();
+	is(g.changed, 1, "nor with the first output");
+	g.port->ops->reset(g.port);
+	start(VBIT(SIZE), 2);
+	send(1, "x", 1, 1);
+	send(1, "x", 1, 1);
+	settle();
+	is(g.changed, 2, "the first output after a reset has the size told, once");
 	close_ports();
 }
 
