@@ -174,7 +174,7 @@ static void version(const struct blob *img, char *out, size_t room)
 	while (at && at + n < img->bytes + img->len && n + 1 < room && at[n] > ' ' && at[n] < 0x7f &&
 	       at[n] != '/')
 		n++;
-	if (n)
+	if (at && n)
 		memcpy(out, at, n);
 	out[n] = 0;
 }

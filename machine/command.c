@@ -21,6 +21,7 @@
 #include "control.h"
 #include "lkvm/chan_outside.h"
 #include "lkvm/log.h"
+#include "lkvm/phase.h"
 #include "lkvm/term.h"
 
 #define GO_NS	     30000000000ULL /* to sync and switch off */
@@ -254,6 +255,7 @@ static void got_started(void *opaque)
 {
 	struct command *c = opaque;
 
+	phase_mark("command_start");
 	atomic_store(&c->runs, true);
 }
 
@@ -261,6 +263,7 @@ static void got_status(void *opaque, const struct command_status *status)
 {
 	struct command *c = opaque;
 
+	phase_mark("command_end");
 	c->status = *status;
 	atomic_store(&c->runs, false);
 	c->user.done(c->user.opaque, control_exit_status(status));

@@ -99,11 +99,15 @@ void result_console(struct result *r, const void *bytes, size_t len)
 
 /* --- the words -------------------------------------------------------------------------------- */
 
-/* Did the guest choose this status, by its debug port or as the status of a command? */
+/* Is this status the guest's own: the command's, or one by the debug port? */
 static bool guests_own(int status, const struct verdict *v)
 {
-	return v->ended && v->how == ENDED_STATUS && status == v->status && !v->panic[0] &&
-	       !v->failure[0] && !v->late[0];
+	if (!v->ended || v->panic[0] || v->failure[0] || v->late[0])
+		return false;
+	if (v->how == ENDED_STATUS)
+		return status == v->status;
+	return v->command && v->command_done && status == v->command_status &&
+	       (v->how == ENDED_OFF || v->how == ENDED_REBOOT || v->how == ENDED_EXPECTED);
 }
 
 const char *result_word(int status, const struct verdict *v)
@@ -133,7 +137,9 @@ void result_judge(struct result *r, int status, const struct verdict *v)
 {
 	r->status = status;
 	r->word = result_word(status, v);
-	if (status == STATUS_OK && v->why[0])
+	if (guests_own(status, v) && v->command_done)
+		snprintf(r->cause, sizeof(r->cause), "the command ended with status %d", status);
+	else if (status == STATUS_OK && v->why[0])
 		snprintf(r->cause, sizeof(r->cause), "%s", v->why);
 	else if (status == STATUS_OK || guests_own(status, v))
 		snprintf(r->cause, sizeof(r->cause), "the guest ended with status %d", status);

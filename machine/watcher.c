@@ -68,6 +68,7 @@ static void sign(void *opaque, enum scan_sign what, const char *name, const char
 
 void watcher_booted(struct watcher *w)
 {
+	phase_mark("userspace");
 	atomic_store(&w->booted, true);
 	tell_main(w);
 }
