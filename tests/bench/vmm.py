@@ -119,7 +119,7 @@ class Vmm:
     def end(self):
         """Waits for it to end by itself."""
         Vmm.alive.remove(self)
-        _, self.status = os.waitpid(self.pid, 0)
+        _, self.status, self.usage = os.wait4(self.pid, 0)
         os.close(self.master)
 
     def kill(self):
