@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -340,6 +341,7 @@ static void *thread_main(void *opaque)
 {
 	struct loop *loop = opaque;
 
+	prctl(PR_SET_NAME, loop->name);
 	turns(loop);
 	return NULL;
 }
@@ -365,7 +367,6 @@ int loop_start(struct loop *loop)
 		log_err(NULL, "cannot start thread %s: %s", loop->name, strerror(err));
 		return -err;
 	}
-	pthread_setname_np(loop->thread, loop->name);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "disk/disk_priv.h"
 #include "lkvm/log.h"
@@ -27,6 +28,7 @@ static void *worker_main(void *opaque)
 	struct disk_worker *w = &disk->worker;
 	struct disk_io *io;
 
+	prctl(PR_SET_NAME, disk->name);
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
 		while (!w->head && !w->quit)
@@ -64,7 +66,6 @@ static bool start(struct disk *disk)
 		return false;
 	}
 	w->started = true;
-	pthread_setname_np(w->thread, disk->name);
 	return true;
 }
 

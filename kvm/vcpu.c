@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "kvm/exit.h"
@@ -185,7 +186,11 @@ static void *vcpu_main(void *opaque)
 	struct vcpu *cpu = opaque;
 	char detail[120];
 	sigset_t set;
+	char name[16];
 
+	/* Its own name: another thread's would go by way of /proc, which makes the exit slower. */
+	snprintf(name, sizeof(name), "vcpu%u", cpu->id);
+	prctl(PR_SET_NAME, name);
 	/* Only the kick may interrupt: every other signal is for the threads that wait for it. */
 	sigfillset(&set);
 	sigdelset(&set, KICK_SIGNAL);
@@ -246,7 +251,6 @@ int vcpu_start(struct vcpu *cpu)
 	/* Restart whatever the signal interrupts; KVM_RUN never restarts. */
 	struct sigaction kick = { .sa_handler = kick_handler, .sa_flags = SA_RESTART };
 	sigset_t all, old;
-	char name[16];
 	int err;
 
 	sigemptyset(&kick.sa_mask);
@@ -266,8 +270,6 @@ int vcpu_start(struct vcpu *cpu)
 		return -err;
 	}
 	cpu->running = true;
-	snprintf(name, sizeof(name), "vcpu%u", cpu->id);
-	pthread_setname_np(cpu->thread, name);
 	return 0;
 }
 
