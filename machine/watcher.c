@@ -99,6 +99,7 @@ static void pvpanic(struct watcher *w, unsigned events, const char *by)
 {
 	if (events & PVPANIC_CRASH_LOADED)
 		atomic_store(&w->crash_kernel, true);
+	log_info(NULL, "the guest reports a panic (%s)", by);
 	panicked(w, false, by);
 }
 
