@@ -20,12 +20,25 @@ static bool load(struct session *s, struct target *t)
 	return false;
 }
 
+/* Only what was changed is written back: KVM checks what it is given, and not all takes it well. */
 static void store(struct session *s, const struct target *t, const struct target *old)
 {
-	bool regs = memcmp(&t->regs, &old->regs, sizeof(t->regs)) != 0;
-	bool fpu = memcmp(&t->fpu, &old->fpu, sizeof(t->fpu)) != 0;
+	const struct control_regs *regs = NULL;
+	const struct control_fpu *fpu = NULL;
 
-	if ((regs || fpu) && s->ops->set(s->opaque, s->cpu, regs ? &t->regs : NULL, fpu ? &t->fpu : NULL))
+	for (unsigned i = 0; i < target_regs(); i++) {
+		uint8_t now[REG_BYTES_MAX], then[REG_BYTES_MAX];
+		size_t n = target_get(t, i, now);
+
+		target_get(old, i, then);
+		if (!memcmp(now, then, n))
+			continue;
+		if (target_is_fpu(i))
+			fpu = &t->fpu;
+		else
+			regs = &t->regs;
+	}
+	if ((regs || fpu) && s->ops->set(s->opaque, s->cpu, regs, fpu))
 		reply_text(s, EIO_REPLY);
 	else
 		reply_text(s, "OK");

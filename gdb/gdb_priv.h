@@ -4,7 +4,7 @@
 
 #include "lkvm/gdb.h"
 
-#define PACKET_MAX 0x2000 /* told to the peer; of a packet's content, either way */
+#define PACKET_MAX 0x2000U /* told to the peer; of a packet's content, either way */
 #define OUT_MAX	   (4 * PACKET_MAX)
 
 /* Thread ids are vCPU numbers + 1; these two have a meaning of their own. */
@@ -77,4 +77,5 @@ struct target {
 unsigned target_regs(void);
 size_t target_get(const struct target *t, unsigned reg, uint8_t bytes[REG_BYTES_MAX]); /* 0: no such one */
 bool target_set(struct target *t, unsigned reg, const uint8_t bytes[REG_BYTES_MAX]);
+bool target_is_fpu(unsigned reg);
 const char *target_xml(void); /* describes them */

@@ -52,7 +52,7 @@ bool hex_bytes(const char *text, size_t n, void *dst)
 /* A peer that asks and never reads is no debugger. */
 static void put(struct session *s, const char *bytes, size_t len)
 {
-	if (len > OUT_MAX - s->out_len) {
+	if (len > sizeof(s->out) - s->out_len) {
 		s->over = true;
 		return;
 	}

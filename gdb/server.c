@@ -128,7 +128,7 @@ static int listen_unix(struct gdb *g, const char *path)
 
 	if (!*path || strlen(path) >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
@@ -143,7 +143,7 @@ static int listen_unix(struct gdb *g, const char *path)
 		close(fd);
 		return err;
 	}
-	strcpy(g->path, path);
+	memcpy(g->path, path, strlen(path) + 1);
 	return fd;
 }
 

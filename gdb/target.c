@@ -92,6 +92,11 @@ bool target_set(struct target *t, unsigned reg, const uint8_t bytes[REG_BYTES_MA
 	return true;
 }
 
+bool target_is_fpu(unsigned reg)
+{
+	return reg < REGS && regs[reg].at >= offsetof(struct target, fpu);
+}
+
 /* --- the description ---------------------------------------------------------------------------- */
 
 static const char *const feature_names[FEATURES] = {

@@ -29,7 +29,7 @@
 
 /* The kernel's layout of a thread's note; ours comes from the same headers gdb was built with. */
 _Static_assert(sizeof(struct elf_prstatus) == 336 && offsetof(struct elf_prstatus, pr_reg) == 112 &&
-	       sizeof(struct user_regs_struct) == 27 * 8, "prstatus");
+	       sizeof(struct user_regs_struct) == 216, "prstatus");
 
 struct core {
 	const char *path;

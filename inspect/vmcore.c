@@ -141,7 +141,7 @@ bool vmcore_find(struct vmcore *v, const struct gmem *mem)
 
 #define TOKENS	     256
 #define NAMES_MAX    (32U << 20)
-#define TOKEN_SPACE  (TOKENS * 256U)
+#define TOKEN_SPACE  65536
 
 struct kallsyms {
 	const struct vmcore *v;

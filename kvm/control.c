@@ -46,7 +46,7 @@ static struct vcpu *still_in(struct vm *vm)
 int control_pause(struct vm *vm)
 {
 	struct timespec until;
-	struct vcpu *late;
+	const struct vcpu *late;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += PATIENCE_S;
@@ -56,7 +56,7 @@ int control_pause(struct vm *vm)
 		if (i < vm->cpus && !vm->cpu[i].out)
 			vcpu_kick(&vm->cpu[i]);
 	}
-	while ((late = still_in(vm)))
+	while (still_in(vm))
 		if (pthread_cond_timedwait(&vm->parked, &vm->lock, &until) == ETIMEDOUT)
 			break;
 	late = still_in(vm);
