@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,7 +20,7 @@
 #include "tap.h"
 
 #define BIG (3u << 20)
-#define SECONDS 20
+#define SECONDS 10
 
 static int image = -1; /* the program, as a file */
 
@@ -88,6 +89,7 @@ static void boot(struct guest *g)
 	}
 	g->pid = fork();
 	if (!g->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		/* Out of the way of 3, 4 and 5 first. */
 		for (int i = 0; i < 3; i++)
 			pair[i][1] = fcntl(pair[i][1], F_DUPFD, 50);
@@ -175,6 +177,8 @@ static void finish(struct guest *g)
 	       (!g->done || g->out_len < g->status.stdout_bytes || g->err_len < g->status.stderr_bytes))
 		turn(g);
 	order_message(g, COMMAND_BYE, NULL, 0);
+	if (!g->done)
+		kill(g->pid, SIGKILL); /* it has had its time */
 	waitpid(g->pid, NULL, 0);
 	for (int i = 0; i < 3; i++)
 		close(g->port[i]);
