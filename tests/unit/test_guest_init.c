@@ -90,6 +90,9 @@ static void boot(struct guest *g)
 	g->pid = fork();
 	if (!g->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* A kernel starts its first process with nothing ignored; a shell its background jobs not. */
+		for (int sig = 1; sig < NSIG; sig++)
+			signal(sig, SIG_DFL);
 		/* Out of the way of 3, 4 and 5 first. */
 		for (int i = 0; i < 3; i++)
 			pair[i][1] = fcntl(pair[i][1], F_DUPFD, 50);
