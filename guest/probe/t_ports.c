@@ -23,7 +23,7 @@ struct message {
 struct ports {
 	struct vdev *d;
 	struct vq *in, *out; /* control */
-	struct message *buf[16];
+	struct message *buf[256]; /* by head */
 	struct message last;
 	u32 last_len, max;
 };
@@ -37,23 +37,39 @@ static void post(struct ports *p)
 	vq_offer(p->in, head);
 }
 
-static struct ports *open_ports(struct vdev *d)
+/* Queues 0 to 3 by either face; buffers wait on the control queue. */
+static struct ports *start(struct vdev *d, bool old)
 {
 	struct ports *p = alloc(sizeof(*p), 16);
+	struct vq *q[4];
 
-	skip_if(!(d->offered & CON_F_MULTIPORT), "MULTIPORT is not offered");
 	p->d = d;
-	vd_begin(d, CON_F_MULTIPORT);
-	p->max = reg_r32(&d->config, 4);
-	for (u32 i = 0; i < 2; i++)
-		vq_new(d, i, 16);
-	p->in = vq_new(d, 2, 16);
-	p->out = vq_new(d, 3, 16);
-	vd_go(d);
+	if (old) {
+		skip_if(!(lg_begin(d, CON_F_MULTIPORT) & CON_F_MULTIPORT),
+			"MULTIPORT is not offered");
+		p->max = inl(lg_config(d) + 4);
+	} else {
+		skip_if(!(d->offered & CON_F_MULTIPORT), "MULTIPORT is not offered");
+		vd_begin(d, CON_F_MULTIPORT);
+		p->max = reg_r32(&d->config, 4);
+	}
+	for (u32 i = 0; i < 4; i++)
+		q[i] = old ? lg_queue(d, i) : vq_new(d, i, 16);
+	p->in = q[2];
+	p->out = q[3];
+	if (old)
+		lg_go(d);
+	else
+		vd_go(d);
 	for (u32 i = 0; i < 12; i++)
 		post(p);
 	vq_kick(p->in);
 	return p;
+}
+
+static struct ports *open_ports(struct vdev *d)
+{
+	return start(d, false);
 }
 
 static void say(struct ports *p, u32 id, u16 event, u16 value)
@@ -74,7 +90,7 @@ static bool hear(struct ports *p, u64 us)
 	if (!wait_until(vq_has_used(p->in), us))
 		return false;
 	x = vq_take(p->in);
-	must(x.id < 16 && p->buf[x.id], "used id %u is none of ours", x.id);
+	must(x.id < ARRAY_SIZE(p->buf) && p->buf[x.id], "used id %u is none of ours", x.id);
 	must(x.len >= 8, "a control message of %u bytes", x.len);
 	memcpy(&p->last, p->buf[x.id], sizeof(p->last));
 	p->last_len = x.len;
@@ -99,9 +115,8 @@ static void silent_before_ready(struct vdev *d)
 	must(!hear(p, SETTLE), "a message, event %u, before DEVICE_READY", p->last.event);
 }
 
-static void announced(struct vdev *d)
+static void all_added(struct ports *p)
 {
-	struct ports *p = open_ports(d);
 	u32 added = 0;
 	bool seen[64] = {false};
 
@@ -115,6 +130,35 @@ static void announced(struct vdev *d)
 		added++;
 	}
 	must(added, "no port is added");
+}
+
+static void announced(struct vdev *d)
+{
+	all_added(open_ports(d));
+}
+
+static void announced_once(struct vdev *d)
+{
+	struct ports *p = open_ports(d);
+
+	all_added(p);
+	say(p, 0, DEVICE_READY, 1);
+	while (hear(p, SETTLE))
+		must(p->last.event != PORT_ADD, "port %u, which exists, is added", p->last.id);
+}
+
+/* Each message is one descriptor, as a driver without ANY_LAYOUT has it. */
+static void legacy_ports(struct vdev *d)
+{
+	struct ports *p = start(d, true);
+
+	must(p->max >= 1, "max_nr_ports is 0");
+	all_added(p);
+	say(p, 0, PORT_READY, 1);
+	while (hear(p, SETTLE))
+		must(p->last.event < 8 && p->last.id < p->max, "event %u for port %u",
+		     p->last.event, p->last.id);
+	must(!(vd_status(d) & S_NEEDS_RESET), "status %#x", vd_status(d));
 }
 
 static void port_opens(struct vdev *d)
@@ -165,7 +209,9 @@ static const struct test tests[] = {
 	{"CON-14", "no control message before DEVICE_READY", silent_before_ready, CONSOLE, 0},
 	{"CON-12,CON-13,CON-18", "each port is added once, and below max_nr_ports", announced, CONSOLE,
 	 0},
+	{"CON-18", "a second DEVICE_READY adds no port again", announced_once, CONSOLE, 0},
 	{"CON-13,CON-16,CON-17,CON-19", "names, sizes and open or not", port_opens, CONSOLE, 0},
+	{"LCON-02,LCON-03", "a legacy driver's control messages", legacy_ports, CONSOLE, LEGACY},
 	{"X-CON-02", "control messages that mean nothing", strange_messages, CONSOLE, HOSTILE},
 };
 

@@ -13,3 +13,8 @@ conformance-qemu: probe
 	$(Q)tests/probe/reference > $(O)/probe-qemu.tap; tests/probe/conformance qemu $(O)/probe-qemu.tap \
 		tests/conformance.tsv > $(O)/conformance.tsv && mv $(O)/conformance.tsv tests/conformance.tsv
 	$(Q)tests/probe/count qemu
+
+# Does the probe notice when lkvm is broken? Minutes.
+.PHONY: mutate
+mutate:
+	$(Q)tests/probe/mutate
