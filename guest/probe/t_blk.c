@@ -351,6 +351,15 @@ static void malformed(struct vdev *d)
 	}
 }
 
+/* A device that has no figures to give doesn't offer to. */
+static void lifetime(struct vdev *d)
+{
+	struct blk *b = blk_open(d, BLK_F_LIFETIME, 16);
+	u8 want = d->offered & BLK_F_LIFETIME ? BLK_OK : BLK_UNSUPP;
+
+	must_be(blk_io(b, BLK_GET_LIFETIME, 0, b->data, 24, true), want, "GET_LIFETIME");
+}
+
 static const struct test tests[] = {
 	{"BLK-01,BLK-03,BLK-04,BLK-05,CFG-02", "configuration fields make sense", config_fields, BLK,
 	 0},
@@ -369,6 +378,7 @@ static const struct test tests[] = {
 	{"BLK-48,BLK-52", "WRITE_ZEROES zeroes its range and nothing else", write_zeroes, BLK, 0},
 	{"BLK-48,BLK-49", "DISCARD takes its segment and refuses flags", discard, BLK, 0},
 	{"BLK-63", "zone and erase requests are refused unnegotiated", not_negotiated, BLK, 0},
+	{"BLK-61", "LIFETIME is offered with figures or not at all", lifetime, BLK, 0},
 	{"BLK-06", "writeback shows the mode in force", writeback, BLK, 0},
 	{"BLK-10", "writeback begins as 0 without FLUSH", writeback_first, BLK, 0},
 	{"BLK-01", "all queues are equal", multi_queue, BLK, 0},

@@ -44,7 +44,7 @@ struct suite {
 
 extern const struct suite suite_acpi, suite_pci, suite_vcap, suite_status, suite_common, suite_msix,
 	suite_intx, suite_ring, suite_blk, suite_net, suite_mq, suite_filter, suite_console,
-	suite_ports, suite_packed, suite_reset, suite_legacy, suite_blocks, suite_hostile,
+	suite_ports, suite_packed, suite_reset, suite_legacy, suite_blocks, suite_gso, suite_hostile,
 	suite_abuse;
 
 void test_fail(const char *file, int line, const char *fmt, ...)
