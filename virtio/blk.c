@@ -135,8 +135,13 @@ static void blk_config_write(struct vdev *dev, unsigned off, const uint8_t *val,
 
 static void blk_close(struct vdev *dev)
 {
+	struct blk *blk = to_blk(dev);
+	unsigned nqueues = dev->nqueues;
+
 	vdev_fini(dev);
-	free(to_blk(dev));
+	for (unsigned n = 0; n < nqueues; n++)
+		blk_io_close(&blk->queue[n]);
+	free(blk);
 }
 
 static const struct vdev_class blk_class = {

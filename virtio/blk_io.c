@@ -294,15 +294,26 @@ void blk_io_serve(struct blk_queue *bq, struct vreq *vr)
 		complete(req, status);
 }
 
+/*
+ * The submission context outlives the ring: taking one down costs the kernel a grace period, tens of
+ * milliseconds, which a driver's reset shall not wait for.
+ */
+static int open_context(struct blk_queue *bq, unsigned size)
+{
+	if (bq->dq && bq->depth >= size)
+		return 0;
+	blk_io_close(bq);
+	bq->dq = disk_queue_open(bq->blk->disk, bq->blk->dev.loop, size);
+	bq->depth = size;
+	return bq->dq ? 0 : -ENOMEM;
+}
+
 int blk_io_start(struct blk_queue *bq, unsigned size)
 {
-	struct blk *blk = bq->blk;
-
 	bq->free = NULL;
 	bq->fresh = 0;
 	bq->pool = calloc(size, sizeof(*bq->pool));
-	bq->dq = bq->pool ? disk_queue_open(blk->disk, blk->dev.loop, size) : NULL;
-	if (bq->dq)
+	if (bq->pool && !open_context(bq, size))
 		return 0;
 	free(bq->pool);
 	bq->pool = NULL;
@@ -312,8 +323,13 @@ int blk_io_start(struct blk_queue *bq, unsigned size)
 void blk_io_stop(struct blk_queue *bq)
 {
 	disk_drain(bq->dq);
-	disk_queue_close(bq->dq);
 	free(bq->pool);
-	bq->dq = NULL;
 	bq->pool = bq->free = NULL;
+}
+
+void blk_io_close(struct blk_queue *bq)
+{
+	if (bq->dq)
+		disk_queue_close(bq->dq);
+	bq->dq = NULL;
 }

@@ -29,7 +29,8 @@ struct blk_req;
 struct blk_queue {
 	struct blk *blk;
 	unsigned n;
-	struct disk_queue *dq;
+	struct disk_queue *dq; /* from the first start to close */
+	unsigned depth;	       /* the most ios in flight that dq takes */
 	struct blk_req *pool, *free;
 	unsigned fresh; /* of pool: never used so far, so that an idle queue costs no memory */
 };
@@ -49,3 +50,4 @@ struct blk {
 int blk_io_start(struct blk_queue *bq, unsigned size); /* 0 or -ENOMEM */
 void blk_io_serve(struct blk_queue *bq, struct vreq *vr);
 void blk_io_stop(struct blk_queue *bq); /* back when nothing is in flight */
+void blk_io_close(struct blk_queue *bq); /* stopped, or never started */
