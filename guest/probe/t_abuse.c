@@ -265,7 +265,7 @@ static void late_queue(struct vdev *d)
 
 static void reset_storm(struct vdev *d)
 {
-	for (u32 i = 0; i < 30; i++) {
+	for (u32 i = 0; i < 12; i++) {
 		struct blk *b = prepared(d, 0);
 
 		vq_offer(b->q, 0);

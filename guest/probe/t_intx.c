@@ -112,7 +112,8 @@ static void level_stays(struct vdev *d)
 
 	pin_unmask(pin);
 	read_one(b);
-	must(wait_until(irq_count[VEC_PIN(pin)] == 1, PATIENCE), "no interrupt at pin %d", pin);
+	must(wait_until(irq_count[VEC_PIN(pin)] == 1, PATIENCE), "%u interrupts at pin %d, 1 wanted",
+	     irq_count[VEC_PIN(pin)], pin);
 	pin_unmask(pin); /* ISR has not been read: the line is still up */
 	must(wait_until(irq_count[VEC_PIN(pin)] == 2, PATIENCE),
 	     "the line does not stay up until ISR is read");
