@@ -65,9 +65,10 @@ struct watchdog {
 static uint64_t duration(const struct watchdog *w)
 {
 	uint64_t ticks = (uint64_t)w->stage[0] + w->stage[1] + 2;
+	uint64_t clocks = ticks * (w->func.config[CONFIG] & CONFIG_FAST ? 1U << 5 : 1U << 15);
 
-	return ticks * (w->func.config[CONFIG] & CONFIG_FAST ? 1U << 5 : 1U << 15) * 1000000000ULL /
-	       PCI_CLOCK;
+	/* Whole seconds apart: up to 2^36 clocks times 10^9 are more than 64 bits hold. */
+	return clocks / PCI_CLOCK * 1000000000ULL + clocks % PCI_CLOCK * 1000000000ULL / PCI_CLOCK;
 }
 
 static void arm(struct watchdog *w)

@@ -155,6 +155,10 @@ static void test_time(void)
 	enable(2);
 	enable(0);
 	ok(!barks(100, NULL), "switched off it doesn't run out");
+	set_stages(281474); /* in nanoseconds times 33 MHz just more than 64 bits hold */
+	enable(2);
+	ok(!barks(100, NULL), "nine minutes are not over at once");
+	enable(0);
 	cfg_write(&p, SLOT, 0x60, 2, 0x23);
 	enable(2);
 	ok(!barks(100, NULL), "without its output nobody hears it");
