@@ -302,7 +302,7 @@ static int alloc_pairs(struct net *net)
 	for (unsigned i = 0; i < net->pairs; i++) {
 		net->rx[i].net = net->tx[i].net = net;
 		net->rx[i].pair = net->tx[i].pair = i;
-		net->rx[i].frame = malloc(NETIF_FRAME_MAX);
+		net->rx[i].frame = malloc(RX_HEAD + NETIF_FRAME_MAX);
 		if (!net->rx[i].frame)
 			return -ENOMEM;
 	}

@@ -62,6 +62,8 @@ enum { NET_STATUS_LINK_UP = 1 };
 
 #define ETH_HEADER     14
 #define VLAN_TAG       4
+/* The beginning of a frame that is always received into rx->frame: addresses, a VLAN tag, the type. */
+#define RX_HEAD	       (ETH_HEADER + VLAN_TAG)
 #define NET_FILTER_MAX 64 /* addresses of each kind; more: all of the kind are let in */
 
 /* Which incoming packets the driver asked for, 5.1.6.5.1 to 5.1.6.5.3. */
@@ -87,7 +89,7 @@ struct net_rx {
 	size_t room; /* bytes in them */
 	/* Where a packet goes as far as it isn't in guest buffers; pending bytes wait there. */
 	struct netif_hdr hdr;
-	uint8_t *frame;
+	uint8_t *frame; /* RX_HEAD bytes more than the longest frame: one that is longer shows */
 	size_t pending;
 	struct loop_timer patience;
 };

@@ -19,8 +19,6 @@
 #define RX_TURN 64
 /* Pieces of guest buffers for one read; the rest of a packet goes by way of rx->frame. */
 #define RX_PIECES 64
-/* The beginning of a frame that is always ours: both addresses, a VLAN tag and the type. */
-#define RX_HEAD (ETH_HEADER + VLAN_TAG)
 /* How long a packet waits for buffers when the driver has too few, and with it all others. */
 #define RX_PATIENCE_NS (50 * 1000000ULL)
 

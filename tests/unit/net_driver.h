@@ -7,6 +7,7 @@
 #pragma once
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -40,6 +41,7 @@ struct nb {
 	bool full, refuse_offload;
 	uint64_t offload;
 	unsigned spread, recvs;
+	bool beyond; /* iov went past the end of the device's own buffer */
 	bool *closed;
 };
 
@@ -120,6 +122,12 @@ static ssize_t nb_recv(struct netif *nif, unsigned queue, const struct iovec *io
 		room += iov[i].iov_len;
 	if (room < NETIF_HDR + NETIF_FRAME_MAX)
 		abort(); /* the contract: nothing may be cut off */
+	/* iov[1] begins that buffer, the last one is its end. */
+	if ((uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len >
+	    (uint8_t *)iov[1].iov_base + malloc_usable_size(iov[1].iov_base)) {
+		nb->beyond = true;
+		return 0;
+	}
 	if (nb->at_in == nb->n_in)
 		return 0;
 	len = nb->in[nb->at_in].len;

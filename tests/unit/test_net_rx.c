@@ -402,6 +402,26 @@ static void test_broken_driver(void)
 	nd_close(&nd);
 }
 
+/* A back end's frame that is longer than any: dropped, and nothing of ours is written over. */
+static void test_too_long(void)
+{
+	static uint8_t frame[NETIF_FRAME_MAX + 100];
+	struct nb *nb = nb_new(ALL, 1500, 1);
+	struct nd nd;
+
+	nd_open(&nd, &nb->nif, NULL, 0);
+	nd_frame(frame, NULL, sizeof(frame), 0x2a);
+	nd_start(&nd, V1, 2);
+	nd_offer(&nd, 0, 1600, 1);
+	nd_kick(&nd, 0);
+	nb_put(&nd, nb, &plain, frame, NETIF_FRAME_MAX + 18);
+	ok(!nb->beyond, "what may be received ends where its buffer does");
+	is(take(&nd).n, 0, "a frame that is longer than any is dropped");
+	nb_put(&nd, nb, &plain, frame, 100);
+	is(take(&nd).n, 1, "the next one comes");
+	nd_close(&nd);
+}
+
 /* Stopping at any moment gives back every buffer; the ring can start again. */
 static void test_stop(void)
 {
@@ -493,6 +513,7 @@ int main(void)
 	test_mtu();
 	test_legacy();
 	test_broken_driver();
+	test_too_long();
 	test_stop();
 	test_burst();
 	return tap_end();
