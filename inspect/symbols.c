@@ -22,7 +22,7 @@ int symbols_add(struct symbols *s, uint64_t addr, char type, const char *name, s
 {
 	if (len >= SYMBOL_LENGTH)
 		len = SYMBOL_LENGTH - 1;
-	if (s->n == SYMBOLS_MAX)
+	if (s->n == SYMBOLS_MAX || s->names_len + len >= SYMBOL_NAMES_MAX)
 		return -E2BIG;
 	if (s->n == s->max) {
 		size_t max = s->max ? 2 * s->max : 4096;

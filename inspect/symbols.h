@@ -6,6 +6,7 @@
 
 #define SYMBOLS_MAX   (4U << 20)
 #define SYMBOL_LENGTH 512
+#define SYMBOL_NAMES_MAX (64U << 20) /* bytes of all names; they may be the guest's choice */
 
 struct symbol {
 	uint64_t addr;

@@ -3,6 +3,7 @@
  * Looking into a guest, with RAM made up for it: page tables that are right and wrong, symbol files,
  * the kernel's own symbol table, stacks.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -293,6 +294,21 @@ static void kernel_build(void)
 	memcpy(ram + 0x15000, &base, 8);
 }
 
+/* A guest makes its names as long, and as many, as it likes. */
+static void test_many_names(void)
+{
+	char name[SYMBOL_LENGTH];
+	struct symbols s = { 0 };
+	int err = 0;
+
+	memset(name, 'x', sizeof(name));
+	for (unsigned i = 0; i < SYMBOLS_MAX && !err; i++)
+		err = symbols_add(&s, i, 'T', name, sizeof(name) - 1);
+	is(err, -E2BIG, "names without an end are too many");
+	ok(s.names_max <= SYMBOL_NAMES_MAX, "and take up %zu MiB", s.names_max >> 20);
+	symbols_free(&s);
+}
+
 static void test_kallsyms(void)
 {
 	static const uint32_t plain[] = { 0, 0x100, 0x5000 };
@@ -404,6 +420,7 @@ int main(void)
 	test_map();
 	test_elf();
 	test_kallsyms();
+	test_many_names();
 	test_stack();
 	return tap_end();
 }
