@@ -153,6 +153,9 @@ static int tap_spread(struct netif *nif, unsigned n)
 	struct tap *tap = to_tap(nif);
 	int err = 0;
 
+	/* Watched once more its descriptors would report the same error for ever. */
+	if (tap->dead)
+		return -ENODEV;
 	for (unsigned i = 1; i < tap->n && !err; i++)
 		err = i < n ? queue_attach(&tap->queue[i]) : queue_detach(&tap->queue[i]);
 	return err;

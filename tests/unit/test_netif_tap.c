@@ -409,6 +409,19 @@ static void test_queues(struct loop *loop)
 	}
 	is(netif_spread(nif, 3), -EINVAL, "more than there are: refused");
 	is(netif_spread(nif, 0), -EINVAL, "none: refused");
+	is(netif_spread(nif, 2), 0, "two again");
+	netif_want_read(nif, 0, true); /* or nothing wakes us */
+	if (system("ip link del vm 2>/dev/null")) {
+		skip("no ip command", "the interface is deleted");
+	} else {
+		uint64_t events;
+
+		TURN_UNTIL(loop, s.died, 1000);
+		ok(netif_spread(nif, 2) < 0, "without an interface there is nothing to spread over");
+		events = loop_events(loop);
+		turn_for(loop, 20);
+		ok(loop_events(loop) - events < 10, "nor to be told of again and again");
+	}
 	close(fd);
 	netif_close(nif);
 }
