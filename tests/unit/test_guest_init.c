@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -73,6 +74,18 @@ static void make_image(void)
 		exit(1);
 }
 
+/*
+ * A kernel starts its first process with nothing ignored; a shell or make its jobs not always, and
+ * signal() will not speak of the two signals that the C library keeps to itself.
+ */
+static void default_signals(void)
+{
+	uint64_t action[4] = { 0 }; /* the kernel's struct sigaction: SIG_DFL, no flags, no mask */
+
+	for (int sig = 1; sig < NSIG; sig++)
+		syscall(SYS_rt_sigaction, sig, action, NULL, 8);
+}
+
 static void boot(struct guest *g)
 {
 	char *argv[] = { "init", "ports", NULL }, *env[] = { NULL };
@@ -90,9 +103,7 @@ static void boot(struct guest *g)
 	g->pid = fork();
 	if (!g->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		/* A kernel starts its first process with nothing ignored; a shell its background jobs not. */
-		for (int sig = 1; sig < NSIG; sig++)
-			signal(sig, SIG_DFL);
+		default_signals();
 		/* Out of the way of 3, 4 and 5 first. */
 		for (int i = 0; i < 3; i++)
 			pair[i][1] = fcntl(pair[i][1], F_DUPFD, 50);
