@@ -181,7 +181,7 @@ static void version(const struct blob *img, char *out, size_t room)
 
 static bool looks_like_config(const struct blob *b)
 {
-	return !memchr(b->bytes, 0, b->len) && strstr((char *)b->bytes, "CONFIG_");
+	return b->bytes && !memchr(b->bytes, 0, b->len) && strstr((char *)b->bytes, "CONFIG_");
 }
 
 /* Takes the file when it is a configuration. */
