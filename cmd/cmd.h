@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "lkvm/machine.h"
 #include "lkvm/opt.h"
 
 struct cmd_option {
@@ -35,6 +36,12 @@ const struct cmd *cmd_find(const char *name); /* NULL: none */
  */
 int cmd_parse(const struct cmd *cmd, int argc, char **argv, void *dst,
 	      int (*positional)(void *dst, const char *value));
+
+/* The exit status of a command that cmd_parse() didn't let begin. */
+static inline int cmd_status(int parsed)
+{
+	return parsed > 0 ? STATUS_OK : STATUS_FAILED;
+}
 
 void cmd_print_help(const struct cmd *cmd, FILE *to);
 void cmd_print_man(FILE *to);

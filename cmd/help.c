@@ -173,6 +173,7 @@ static const struct cmd_option options[] = {
 
 static int run_help(int argc, char **argv)
 {
+	int err;
 	const struct cmd *cmd;
 	bool man = false;
 
@@ -185,14 +186,9 @@ static int run_help(int argc, char **argv)
 		cmd_print_help(cmd, stdout);
 		return STATUS_OK;
 	}
-	switch (cmd_parse(&cmd_help, argc, argv, &man, NULL)) {
-	case 0:
-		break;
-	case 1:
-		return STATUS_OK;
-	default:
-		return STATUS_FAILED;
-	}
+	err = cmd_parse(&cmd_help, argc, argv, &man, NULL);
+	if (err)
+		return cmd_status(err);
 	if (man)
 		cmd_print_man(stdout);
 	else

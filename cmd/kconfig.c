@@ -34,16 +34,12 @@ static bool printed_before(const struct kconfig_need *need, uint32_t set)
 
 static int run_kconfig(int argc, char **argv)
 {
+	int err;
 	uint32_t set = UINT32_MAX;
 
-	switch (cmd_parse(&cmd_kconfig, argc, argv, &set, NULL)) {
-	case 0:
-		break;
-	case 1:
-		return STATUS_OK;
-	default:
-		return STATUS_FAILED;
-	}
+	err = cmd_parse(&cmd_kconfig, argc, argv, &set, NULL);
+	if (err)
+		return cmd_status(err);
 	printf("# What a kernel needs as a guest of lkvm, all of it built in. In the kernel's tree:\n"
 	       "#   lkvm kconfig > lkvm.config\n"
 	       "#   scripts/kconfig/merge_config.sh .config lkvm.config\n");

@@ -11,14 +11,11 @@ static const struct cmd_option options[] = { { 0 } };
 
 static int run_version(int argc, char **argv)
 {
-	switch (cmd_parse(&cmd_version, argc, argv, NULL, NULL)) {
-	case 0:
-		break;
-	case 1:
-		return STATUS_OK;
-	default:
-		return STATUS_FAILED;
-	}
+	int err;
+
+	err = cmd_parse(&cmd_version, argc, argv, NULL, NULL);
+	if (err)
+		return cmd_status(err);
 	printf("lkvm %s\n", LKVM_VERSION);
 	return STATUS_OK;
 }
