@@ -2,6 +2,7 @@
 /* drivers: polite little drivers for blk, net and console. */
 
 #include "drivers.h"
+#include "machine.h"
 
 /* --- block */
 
@@ -235,4 +236,23 @@ void console_works(struct vdev *d)
 
 	text[0] = '.';
 	must_be(con_send(c, text, 1).id, 0, "id of a used buffer");
+}
+
+u32 places_outside_ram(struct vdev *d, struct range *r)
+{
+	u64 end = machine.low_end;
+	u32 n = 0;
+
+	r[n++] = (struct range){end, 512};
+	r[n++] = (struct range){end - 256, 512};
+	r[n++] = (struct range){end - 1, 2};
+	r[n++] = (struct range){0xfee00000, 512};
+	r[n++] = (struct range){d->common.io ? end : d->common.base, 512};
+	r[n++] = (struct range){1ull << 40, 512};
+	r[n++] = (struct range){1ull << 63, 512};
+	r[n++] = (struct range){~0ull, 1};
+	r[n++] = (struct range){~0ull - 511, 512};
+	r[n++] = (struct range){~0ull - 255, 512};
+	r[n++] = (struct range){~0ull, 512};
+	return n;
 }

@@ -135,3 +135,7 @@ struct con {
 struct con *con_open(struct vdev *d, u64 features);
 struct done con_send(struct con *c, const void *data, u32 len);
 void console_works(struct vdev *d);
+
+/* Places that are not RAM, or not all of it; the last three wrap around. r has room for 16. */
+struct range;
+u32 places_outside_ram(struct vdev *d, struct range *r);

@@ -28,26 +28,6 @@ static void expect_calm(struct vdev *d)
 	must_be(reg_r16(C, C_NUM_QUEUES), d->num_queues, "num_queues");
 }
 
-/* Places that are not RAM, or not all of it; the last three wrap around. */
-static u32 bad_places(struct vdev *d, struct range *r)
-{
-	u64 end = machine.low_end;
-	u32 n = 0;
-
-	r[n++] = (struct range){end, 512};
-	r[n++] = (struct range){end - 256, 512};
-	r[n++] = (struct range){end - 1, 2};
-	r[n++] = (struct range){0xfee00000, 512};
-	r[n++] = (struct range){d->common.io ? end : d->common.base, 512};
-	r[n++] = (struct range){1ull << 40, 512};
-	r[n++] = (struct range){1ull << 63, 512};
-	r[n++] = (struct range){~0ull, 1};
-	r[n++] = (struct range){~0ull - 511, 512};
-	r[n++] = (struct range){~0ull - 255, 512};
-	r[n++] = (struct range){~0ull, 512};
-	return n;
-}
-
 /* --- where the rings are */
 
 static void data_over_ring(struct vdev *d)
@@ -69,7 +49,7 @@ static void data_over_ring(struct vdev *d)
 static void ring_places(struct vdev *d)
 {
 	struct range r[16];
-	u32 n = bad_places(d, r);
+	u32 n = places_outside_ram(d, r);
 
 	for (u32 i = 0; i < n; i++) {
 		for (u32 area = 0; area < 3; area++) {

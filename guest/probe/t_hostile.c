@@ -93,30 +93,10 @@ static void head_beyond(struct vdev *d)
 	}
 }
 
-/* Places that are not RAM, or not all of it; the last three wrap around. */
-static u32 bad_places(struct vdev *d, struct range *r)
-{
-	u64 end = machine.low_end;
-	u32 n = 0;
-
-	r[n++] = (struct range){end, 512};
-	r[n++] = (struct range){end - 256, 512};
-	r[n++] = (struct range){end - 1, 2};
-	r[n++] = (struct range){0xfee00000, 512};
-	r[n++] = (struct range){d->common.io ? end : d->common.base, 512};
-	r[n++] = (struct range){1ull << 40, 512};
-	r[n++] = (struct range){1ull << 63, 512};
-	r[n++] = (struct range){~0ull, 1};
-	r[n++] = (struct range){~0ull - 511, 512};
-	r[n++] = (struct range){~0ull - 255, 512};
-	r[n++] = (struct range){~0ull, 512};
-	return n;
-}
-
 static void outside_ram(struct vdev *d)
 {
 	struct range r[16];
-	u32 n = bad_places(d, r);
+	u32 n = places_outside_ram(d, r);
 
 	for (u32 i = 0; i < n; i++) {
 		for (u32 k = 0; k < 3; k++) {
@@ -307,7 +287,7 @@ static void table_loop(struct vdev *d)
 static void table_outside(struct vdev *d)
 {
 	struct range r[16];
-	u32 n = bad_places(d, r);
+	u32 n = places_outside_ram(d, r);
 	struct desc *t;
 
 	for (u32 i = 0; i < n; i++) {
