@@ -120,6 +120,17 @@ int opt_mac(const char *what, const char *text, uint8_t mac[6])
 	return 0;
 }
 
+int opt_replace(char **at, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*at);
+	*at = copy;
+	return 0;
+}
+
 static int list_add(struct opt_list *list, char *item)
 {
 	char **grown = realloc(list->item, (list->n + 1) * sizeof(*grown));

@@ -89,18 +89,11 @@ static const struct opt_key mem_keys[] = {
 
 static int set_string(char **at, const char *what, const char *value)
 {
-	char *copy;
-
 	if (!*value) {
 		log_err(NULL, "%s: its value is empty", what);
 		return -EINVAL;
 	}
-	copy = strdup(value);
-	if (!copy)
-		return -ENOMEM;
-	free(*at);
-	*at = copy;
-	return 0;
+	return opt_replace(at, value);
 }
 
 #define STRING_SETTER(field)                                                                       \

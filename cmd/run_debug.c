@@ -14,27 +14,16 @@
 #include "lkvm/config.h"
 #include "lkvm/log.h"
 
-static int replace(char **at, const char *value)
-{
-	char *copy = strdup(value);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*at);
-	*at = copy;
-	return 0;
-}
-
 int set_symbols(void *dst, const char *what, const char *value)
 {
 	(void)what;
-	return replace(&((struct config *)dst)->symbols, value);
+	return opt_replace(&((struct config *)dst)->symbols, value);
 }
 
 int set_dump(void *dst, const char *what, const char *value)
 {
 	(void)what;
-	return replace(&((struct config *)dst)->dump, value);
+	return opt_replace(&((struct config *)dst)->dump, value);
 }
 
 const struct opt_key gdb_keys[] = {

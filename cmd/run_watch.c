@@ -62,27 +62,16 @@ int set_idle_timeout(void *dst, const char *what, const char *value)
 	return parse_time(what, value, &watch_of(dst)->idle_timeout);
 }
 
-static int replace(char **at, const char *value)
-{
-	char *copy = strdup(value);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*at);
-	*at = copy;
-	return 0;
-}
-
 int set_expect(void *dst, const char *what, const char *value)
 {
 	(void)what;
-	return replace(&watch_of(dst)->expect, value);
+	return opt_replace(&watch_of(dst)->expect, value);
 }
 
 int set_allow(void *dst, const char *what, const char *value)
 {
 	(void)what;
-	return replace(&watch_of(dst)->allow, value);
+	return opt_replace(&watch_of(dst)->allow, value);
 }
 
 static int add_own(struct config_watch *watch, const char *value)

@@ -92,13 +92,6 @@ static void finished(void *opaque, const struct matrix *m)
 
 /* --- the options ------------------------------------------------------------------------------ */
 
-static int set_string(char **at, const char *value)
-{
-	free(*at);
-	*at = strdup(value);
-	return *at ? 0 : -ENOMEM;
-}
-
 static int set_jobs(void *dst, const char *what, const char *value)
 {
 	uint64_t n;
@@ -112,13 +105,13 @@ static int set_jobs(void *dst, const char *what, const char *value)
 static int set_junit(void *dst, const char *what, const char *value)
 {
 	(void)what;
-	return set_string(&((struct test *)dst)->junit, value);
+	return opt_replace(&((struct test *)dst)->junit, value);
 }
 
 static int set_artifacts(void *dst, const char *what, const char *value)
 {
 	(void)what;
-	return set_string(&((struct test *)dst)->artifacts, value);
+	return opt_replace(&((struct test *)dst)->artifacts, value);
 }
 
 static int set_tap(void *dst, const char *what, const char *value)
@@ -145,7 +138,7 @@ static int positional(void *dst, const char *value)
 		log_err(NULL, "'%s': there is a file already (%s)", value, test->file);
 		return -EINVAL;
 	}
-	return set_string(&test->file, value);
+	return opt_replace(&test->file, value);
 }
 
 static const struct cmd_option options[] = {

@@ -16,6 +16,9 @@ int opt_bool(const char *what, const char *text, bool *out); /* on off yes no tr
 int opt_choice(const char *what, const char *text, const char *const *words, unsigned *out);
 int opt_mac(const char *what, const char *text, uint8_t mac[6]);
 
+/* *at becomes a copy of value; what it held is freed. 0 or -ENOMEM, with *at as it was. */
+int opt_replace(char **at, const char *value);
+
 enum opt_kind { OPT_STRING, OPT_BOOL, OPT_UINT, OPT_SIZE, OPT_CHOICE, OPT_MAC, OPT_LIST,
 		OPT_FEATURES };
 
