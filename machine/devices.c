@@ -44,11 +44,11 @@ static int join_features(const struct config *conf, const char *own, char *to, s
 	return 0;
 }
 
-static int add_function(struct devices *d, struct vport *port, struct loop *loop, unsigned layout)
+static int add_function(struct devices *d, struct vport *port, unsigned layout)
 {
 	enum virtio_layout how = layout == LAYOUT_DEFAULT ? d->conf->virtio :
 							    (enum virtio_layout)layout;
-	struct virtio_pci *vp = virtio_pci_open(d->pci, port, loop, how);
+	struct virtio_pci *vp = virtio_pci_open(d->pci, port, how);
 
 	if (!vp)
 		return -ENODEV;
@@ -76,7 +76,7 @@ static int add_disk(struct devices *d, unsigned i)
 	d->disk[d->n_disks++] = disk;
 	vc.loop = find_loop(d, c->iothread);
 	port = vc.loop ? blk_open(&vc, disk, c->serial) : NULL;
-	return port ? add_function(d, port, vc.loop, c->virtio) : -ENODEV;
+	return port ? add_function(d, port, c->virtio) : -ENODEV;
 }
 
 /* Locally administered, and not the same twice: two guests may meet on one bridge. */
@@ -118,7 +118,7 @@ static int add_net(struct devices *d, unsigned i)
 	if (!nif)
 		return -ENODEV;
 	port = net_open(&vc, nif, &nc);
-	return port ? add_function(d, port, vc.loop, c->virtio) : -ENODEV;
+	return port ? add_function(d, port, c->virtio) : -ENODEV;
 }
 
 /* --virtio-features names what any device may have; the console takes those it knows by itself. */
@@ -128,7 +128,7 @@ static int add_console(struct devices *d)
 				.features = d->conf->features };
 	struct vport *port = console_open(&vc, d->console);
 
-	return port ? add_function(d, port, d->io, LAYOUT_DEFAULT) : -ENODEV;
+	return port ? add_function(d, port, LAYOUT_DEFAULT) : -ENODEV;
 }
 
 static int add_ports(struct devices *d)
@@ -137,7 +137,7 @@ static int add_ports(struct devices *d)
 				.features = d->conf->features };
 	struct vport *port = console_open_ports(&vc, d->ports, d->n_ports);
 
-	return port ? add_function(d, port, d->io, LAYOUT_DEFAULT) : -ENODEV;
+	return port ? add_function(d, port, LAYOUT_DEFAULT) : -ENODEV;
 }
 
 int devices_open(struct devices *d)

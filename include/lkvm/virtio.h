@@ -57,7 +57,7 @@ enum virtio_layout { VIRTIO_MODERN, VIRTIO_TRANSITIONAL, VIRTIO_LEGACY };
 
 struct virtio_pci;
 /* Takes port over, makes a PCI function of it and adds it to host. NULL: logged, port closed. */
-struct virtio_pci *virtio_pci_open(struct pci_host *host, struct vport *port, struct loop *loop,
+struct virtio_pci *virtio_pci_open(struct pci_host *host, struct vport *port,
 				   enum virtio_layout layout);
 /* Resets the device and frees it; after the vCPUs have stopped. */
 void virtio_pci_close(struct virtio_pci *vp);

@@ -116,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	dev.port.fields = fields;
 	pci_host_close(p.host); /* a new one: addresses are given out from the start */
 	p.host = pci_host_open(&p.pio, &p.mmio, &p.intc.intc, p.loop, &fake_windows);
-	vp = virtio_pci_open(p.host, &dev.port, p.loop, layout);
+	vp = virtio_pci_open(p.host, &dev.port, layout);
 	must(vp);
 	for (size_t i = 1; i + sizeof(act) <= size && i < 4096; i += sizeof(act)) {
 		memcpy(&act, data + i, sizeof(act));

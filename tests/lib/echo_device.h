@@ -77,7 +77,7 @@ static inline void open_echo(enum virtio_layout layout)
 	echo = calloc(1, sizeof(*echo));
 	vdev_init(&echo->dev, &echo_class, "echo0", p.loop, &mem, 0, max, 1);
 	vdev_config_init(&echo->dev, "abcd", 4);
-	vp = virtio_pci_open(p.host, &echo->dev.port, p.loop, layout);
+	vp = virtio_pci_open(p.host, &echo->dev.port, layout);
 	cfg_write(&p, slot, 4, 2, 7);
 }
 

@@ -41,7 +41,7 @@ static void open_dev(const struct vport_field *fields, uint64_t features, enum v
 	fake_vport_init(&dev, VIRTIO_ID_NET);
 	dev.port.fields = fields;
 	dev.port.features = features | VBIT(VIRTIO_F_VERSION_1);
-	vp = virtio_pci_open(p.host, &dev.port, p.loop, layout);
+	vp = virtio_pci_open(p.host, &dev.port, layout);
 	cfg_write(&p, slot, 4, 2, 7);
 	cap = vendor_cap();
 	region = cap ? bar_addr(cfg_read(&p, slot, cap + 6, 1)) : 0;

@@ -88,7 +88,7 @@ static uint8_t read_isr(void)
 static void open_dev(enum virtio_layout layout)
 {
 	fake_vport_init(&dev, VIRTIO_ID_NET);
-	vp = virtio_pci_open(p.host, &dev.port, p.loop, layout);
+	vp = virtio_pci_open(p.host, &dev.port, layout);
 	cfg_write(&p, slot, 4, 2, 7);
 	walk();
 }

@@ -24,7 +24,7 @@ static void out(unsigned off, unsigned len, uint32_t val)
 static void open_dev(enum virtio_layout layout, uint16_t type)
 {
 	fake_vport_init(&dev, type);
-	vp = virtio_pci_open(p.host, &dev.port, p.loop, layout);
+	vp = virtio_pci_open(p.host, &dev.port, layout);
 	cfg_write(&p, slot, 4, 2, 7);
 	io = bar_addr(0);
 }
@@ -62,7 +62,7 @@ static void test_ids(void)
 	}
 	log_set_level(LOG_ERR);
 	fake_vport_init(&dev, 63);
-	ok(!virtio_pci_open(p.host, &dev.port, p.loop, VIRTIO_LEGACY),
+	ok(!virtio_pci_open(p.host, &dev.port, VIRTIO_LEGACY),
 	   "a type without a transitional id has no legacy layout");
 	is(dev.closes, 1, "and is closed");
 	open_dev(VIRTIO_LEGACY, VIRTIO_ID_NET);

@@ -95,12 +95,11 @@ static int init_function(struct virtio_pci *vp, struct pci_host *host)
 	return err;
 }
 
-struct virtio_pci *virtio_pci_open(struct pci_host *host, struct vport *port, struct loop *loop,
+struct virtio_pci *virtio_pci_open(struct pci_host *host, struct vport *port,
 				   enum virtio_layout layout)
 {
 	struct virtio_pci *vp = calloc(1, sizeof(*vp));
 
-	(void)loop;
 	if (!vp) {
 		log_err(port->name, "out of memory");
 		port->ops->close(port);
