@@ -200,14 +200,18 @@ static int device_geometry(struct disk *disk)
  * What O_DIRECT asks for is not written anywhere on older kernels, so the disk is asked: the
  * smallest aligned read that it takes.
  */
-static void find_alignment(struct disk *disk)
+static int find_alignment(struct disk *disk)
 {
 	struct disk_info *info = &disk->info;
 	void *buf = NULL;
 
 	info->align = 1;
-	if (!info->direct || posix_memalign(&buf, 8192, 4096))
-		return;
+	if (!info->direct)
+		return 0;
+	if (posix_memalign(&buf, 8192, 4096)) {
+		log_err(disk->name, "out of memory");
+		return -ENOMEM;
+	}
 	for (uint32_t align = info->block_size; align <= 4096; align *= 2) {
 		/* At an address that is aligned to this much and no more. */
 		void *at = (char *)buf + align % 4096;
@@ -221,7 +225,7 @@ static void find_alignment(struct disk *disk)
 	if (info->align > 1 && info->size % info->align == 0) {
 		if (info->phys_block < info->align)
 			info->phys_block = info->align;
-		return;
+		return 0;
 	}
 	if (info->align > 1)
 		log_warn(disk->name, "%s: O_DIRECT can't reach the end of a size that is not a multiple "
@@ -233,6 +237,7 @@ static void find_alignment(struct disk *disk)
 	info->align = 1;
 	info->direct = false;
 	fcntl(disk->fd, F_SETFL, fcntl(disk->fd, F_GETFL) & ~O_DIRECT);
+	return 0;
 }
 
 /* --- abilities ------------------------------------------------------------------------------- */
@@ -302,9 +307,10 @@ static int disk_setup(struct disk *disk, const struct disk_conf *conf)
 		file_geometry(disk, &st);
 	if (!err)
 		err = check_size(disk);
+	if (!err)
+		err = find_alignment(disk);
 	if (err)
 		return err;
-	find_alignment(disk);
 	find_abilities(disk, &st);
 	return 0;
 }

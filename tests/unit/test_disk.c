@@ -33,7 +33,9 @@ static struct {
 	bool one_by_one, cut, no_ring; /* take one a call; transfer one iovec only; unknown ring */
 	int getevents;
 	uint32_t align; /* of a pread */
-	bool no_fallocate, no_thread;
+	bool no_fallocate, no_thread, no_memory; /* no_memory: none that is aligned */
+	bool later; /* what is submitted is done in the background, 5 ms later */
+	int rings;  /* seen: requests that ring the eventfd */
 	int sync_error;
 } fake;
 
@@ -46,6 +48,32 @@ int io_setup(int n, io_context_t *ctx)
 	if (fake.no_ring)
 		((unsigned *)*ctx)[4] ^= 1;
 	return 0;
+}
+
+/* A file system that goes on by itself: io_submit() is back before it has done anything. */
+static struct background {
+	io_context_t ctx;
+	long n;
+	struct iocb *cb[8];
+	pthread_t thread;
+	bool started;
+} background;
+
+static void *background_main(void *opaque)
+{
+	struct background *b = opaque;
+
+	usleep(5000);
+	syscall(SYS_io_submit, b->ctx, b->n, b->cb);
+	return NULL;
+}
+
+static int submit_later(io_context_t ctx, long n, struct iocb *cbs[])
+{
+	background = (struct background){ .ctx = ctx, .n = n < 8 ? n : 8, .started = true };
+	memcpy(background.cb, cbs, (size_t)background.n * sizeof(*cbs));
+	pthread_create(&background.thread, NULL, background_main, &background);
+	return (int)background.n;
 }
 
 int io_submit(io_context_t ctx, long n, struct iocb *cbs[])
@@ -65,11 +93,14 @@ int io_submit(io_context_t ctx, long n, struct iocb *cbs[])
 	if (fake.refuse_flags || fake.refuse_op || fake.one_by_one)
 		n = 1;
 	for (long i = 0; i < n; i++) {
+		fake.rings += cbs[i]->u.c.flags & 1;
 		fake.flags |= (int)cbs[i]->aio_rw_flags;
 		fake.fdsyncs += cbs[i]->aio_lio_opcode == IO_CMD_FDSYNC;
 		if (fake.cut && cbs[i]->aio_lio_opcode != IO_CMD_FDSYNC)
 			cbs[i]->u.c.nbytes = 1;
 	}
+	if (fake.later)
+		return submit_later(ctx, n, cbs);
 	r = syscall(SYS_io_submit, ctx, n, cbs);
 	return r < 0 ? -errno : (int)r;
 }
@@ -108,6 +139,16 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(vo
 		return EAGAIN;
 	real = dlsym(RTLD_NEXT, "pthread_create");
 	return real(thread, attr, fn, arg);
+}
+
+int posix_memalign(void **to, size_t align, size_t len)
+{
+	int (*real)(void **, size_t, size_t);
+
+	if (fake.no_memory)
+		return ENOMEM;
+	real = dlsym(RTLD_NEXT, "posix_memalign");
+	return real(to, align, len);
 }
 
 int fdatasync(int fd)
@@ -468,6 +509,17 @@ out:
 	free(want);
 }
 
+static void refused_direct(const char *path, const char *text, const char *what)
+{
+	struct disk *disk;
+
+	listen_in();
+	disk = try_open(path, false, true);
+	listen_out();
+	ok(!disk && said_lines == 1 && strstr(said, text), "%s: is refused in one line", what);
+	disk_close(disk);
+}
+
 static void test_direct_fallback(void)
 {
 	const char *path = "/sys/kernel/uevent_seqnum"; /* a file system without O_DIRECT */
@@ -510,6 +562,9 @@ static void test_direct_fallback(void)
 	   "a size whose end O_DIRECT can't reach: goes on without");
 	ok(said_lines == 1 && strstr(said, "truncate -s %4096"), "... and says so in one line");
 	disk_close(disk);
+	fake.no_memory = true;
+	refused_direct(path, "out of memory", "... a disk whose alignment there is no memory to find");
+	fake_none();
 }
 
 /* --- the kernel's rarer answers -------------------------------------------------------------- */
@@ -755,6 +810,46 @@ static void test_drain(void)
 	disk_close(disk);
 }
 
+/*
+ * Reads and writes through the page cache are through when io_submit() is back, and so ring no bell.
+ * Where that isn't so, nobody waits for ever, and from then on they do ring.
+ */
+static void test_late(void)
+{
+	const char *path = file(dir, "late", 65536);
+	struct disk *disk = try_open(path, false, false);
+	struct disk_queue *q = disk_queue_open(disk, loop, 8);
+	static uint8_t buf[4096], got[4096];
+	struct iovec iov = { got, sizeof(got) };
+	struct disk_io io = { .op = DISK_READ, .len = 4096, .iov = &iov, .n_iov = 1,
+			      .done = count_done };
+	int n = 0;
+
+	fake_none();
+	fill(buf, 4096, 9);
+	is(run_rw(q, DISK_WRITE, 0, buf, 4096), 0, "a write through the page cache");
+	ok(!fake.rings && !disk->late, "... needs no bell");
+	fake.later = true;
+	is(run_rw(q, DISK_READ, 0, got, 4096), 0, "one that is done in the background is found");
+	pthread_join(background.thread, NULL);
+	ok(!memcmp(got, buf, 4096), "... with its data");
+	ok(!fake.rings && disk->late, "... though it had no bell, and that is remembered");
+	is(run_rw(q, DISK_READ, 0, got, 4096), 0, "the next one");
+	pthread_join(background.thread, NULL);
+	is(fake.rings, 1, "... rings");
+	disk->late = false;
+	fake.rings = 0;
+	memset(got, 0, sizeof(got));
+	io.opaque = &n;
+	is(disk_submit(q, &io), 0, "another without a bell");
+	disk_drain(q);
+	pthread_join(background.thread, NULL);
+	ok(n == 1 && !fake.rings && !memcmp(got, buf, 4096), "... is waited for by a drain");
+	fake_none();
+	disk_queue_close(q);
+	disk_close(disk);
+}
+
 /* A file system without holes: nothing is offered, and what is asked for all the same is done. */
 static void test_no_holes(void)
 {
@@ -913,6 +1008,7 @@ int main(void)
 	test_errors();
 	test_many_iovecs();
 	test_drain();
+	test_late();
 	test_no_holes();
 	test_no_thread();
 	test_device();
