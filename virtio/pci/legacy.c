@@ -9,7 +9,7 @@
  * features are final. So both are taken from its first use of the device: the first notification,
  * or DRIVER_OK if that comes first. Until then a PFN is only remembered.
  */
-#include "virtio/pci/transport.h"
+#include "virtio/pci/fields.h"
 
 #define RING_ALIGN 4096
 #define PFN_SHIFT 12
@@ -106,16 +106,6 @@ static uint64_t get_queue_size(struct virtio_pci *vp)
 	return q ? vp_queue_max(q) : 0;
 }
 
-static uint64_t get_queue_select(struct virtio_pci *vp)
-{
-	return vp->queue_select;
-}
-
-static void set_queue_select(struct virtio_pci *vp, uint64_t val)
-{
-	vp->queue_select = (uint16_t)val;
-}
-
 static uint64_t get_queue_notify(struct virtio_pci *vp)
 {
 	(void)vp;
@@ -126,11 +116,6 @@ static void set_queue_notify(struct virtio_pci *vp, uint64_t val)
 {
 	go_live(vp);
 	vp_ring(vp, (unsigned)val);
-}
-
-static uint64_t get_status(struct virtio_pci *vp)
-{
-	return vp_status(vp);
 }
 
 static void set_status(struct virtio_pci *vp, uint64_t val)
@@ -144,39 +129,6 @@ static void set_status(struct virtio_pci *vp, uint64_t val)
 	if (val & VIRTIO_S_DRIVER_OK)
 		go_live(vp);
 }
-
-static uint64_t get_isr(struct virtio_pci *vp)
-{
-	return vp_read_isr(vp);
-}
-
-static uint64_t get_config_vector(struct virtio_pci *vp)
-{
-	return vp_config_vector(vp);
-}
-
-static void set_config_vector(struct virtio_pci *vp, uint64_t val)
-{
-	vp_set_config_vector(vp, (uint16_t)val);
-}
-
-static uint64_t get_queue_vector(struct virtio_pci *vp)
-{
-	const struct vp_queue *q = vp_selected(vp);
-
-	return q ? q->vector : VIRTIO_NO_VECTOR;
-}
-
-static void set_queue_vector(struct virtio_pci *vp, uint64_t val)
-{
-	struct vp_queue *q = vp_selected(vp);
-
-	if (q)
-		vp_queue_set_vector(q, (uint16_t)val);
-}
-
-#define RW(off, width, flags, field) { off, width, flags, #field, get_##field, set_##field }
-#define RO(off, width, flags, field) { off, width, flags, #field, get_##field, NULL }
 
 static const struct vp_reg legacy[] = {
 	RO(0, 4, VP_CONST, host_features),

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "lkvm/log.h"
-#include "virtio/pci/transport.h"
+#include "virtio/pci/fields.h"
 
 /* --- features -------------------------------------------------------------------------------- */
 
@@ -67,11 +67,6 @@ static bool negotiated(const struct virtio_pci *vp, int bit)
 
 /* --- status ---------------------------------------------------------------------------------- */
 
-static uint64_t get_status(struct virtio_pci *vp)
-{
-	return vp_status(vp);
-}
-
 /*
  * Bits are set one way only; what clears them is a reset. A step that can't be taken leaves its bit
  * 0 for the driver to see: FEATURES_OK for a set we can't serve, DRIVER_OK before FEATURES_OK.
@@ -95,16 +90,6 @@ static void set_status(struct virtio_pci *vp, uint64_t val)
 	}
 }
 
-static uint64_t get_config_vector(struct virtio_pci *vp)
-{
-	return vp_config_vector(vp);
-}
-
-static void set_config_vector(struct virtio_pci *vp, uint64_t val)
-{
-	vp_set_config_vector(vp, (uint16_t)val);
-}
-
 static uint64_t get_num_queues(struct virtio_pci *vp)
 {
 	return vp->port->nqueues;
@@ -116,16 +101,6 @@ static uint64_t get_generation(struct virtio_pci *vp)
 }
 
 /* --- the selected queue ---------------------------------------------------------------------- */
-
-static uint64_t get_queue_select(struct virtio_pci *vp)
-{
-	return vp->queue_select;
-}
-
-static void set_queue_select(struct virtio_pci *vp, uint64_t val)
-{
-	vp->queue_select = (uint16_t)val;
-}
 
 static uint64_t get_queue_size(struct virtio_pci *vp)
 {
@@ -144,21 +119,6 @@ static void set_queue_size(struct virtio_pci *vp, uint64_t val)
 	if (val & (val - 1) && !negotiated(vp, VIRTIO_F_RING_PACKED))
 		return;
 	q->size = (uint16_t)val;
-}
-
-static uint64_t get_queue_vector(struct virtio_pci *vp)
-{
-	const struct vp_queue *q = vp_selected(vp);
-
-	return q ? q->vector : VIRTIO_NO_VECTOR;
-}
-
-static void set_queue_vector(struct virtio_pci *vp, uint64_t val)
-{
-	struct vp_queue *q = vp_selected(vp);
-
-	if (q)
-		vp_queue_set_vector(q, (uint16_t)val);
 }
 
 static uint64_t get_queue_enable(struct virtio_pci *vp)
@@ -234,9 +194,6 @@ QUEUE_ADDRESS(device)
 
 /* --- the structures -------------------------------------------------------------------------- */
 
-#define RW(off, width, flags, field) { off, width, flags, #field, get_##field, set_##field }
-#define RO(off, width, flags, field) { off, width, flags, #field, get_##field, NULL }
-
 static const struct vp_reg common[] = { /* 4.1.4.3 */
 	RW(0x00, 4, VP_SELECT, device_feature_select),
 	RO(0x04, 4, VP_CONST, device_feature),
@@ -260,11 +217,6 @@ static const struct vp_reg common[] = { /* 4.1.4.3 */
 };
 #define N_COMMON (sizeof(common) / sizeof(common[0]))
 #define STATUS_OFF 0x14
-
-static uint64_t get_isr(struct virtio_pci *vp)
-{
-	return vp_read_isr(vp);
-}
 
 static const struct vp_reg isr[] = { RO(0x00, 1, 0, isr) };
 
