@@ -219,6 +219,16 @@ class Terminal:
 
 # --- TAP ---------------------------------------------------------------------------------------
 
+class Cases(list):
+    """A suite: pairs of what is shown and the function that shows it in a box of its own."""
+
+    def case(self, text):
+        def add(test):
+            self.append((text, test))
+            return test
+        return add
+
+
 def run_all(tests, names):
     bad = 0
     tests = [test for test in tests if not names or test[0] in names]

@@ -4,17 +4,11 @@ import glob
 import os
 import re
 
-from harness import Skip, expect, one_line
+from harness import Cases, Skip, expect, one_line
 
 OK, LKVM_FAILED = 0, 125
-TESTS = []
-
-
-def case(text):
-    def add(test):
-        TESTS.append((text, test))
-        return test
-    return add
+TESTS = Cases()
+case = TESTS.case
 
 
 def lkvm(box, *argv):

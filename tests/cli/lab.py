@@ -8,20 +8,14 @@ import time
 import tomllib
 import xml.etree.ElementTree as xml
 
-from harness import EXIT7, elf, expect, one_line, wait_until
+from harness import EXIT7, Cases, elf, expect, one_line, wait_until
 
-TESTS = []
+TESTS = Cases()
+case = TESTS.case
 EXIT0 = EXIT7.replace(bytes([0xb0, 7]), bytes([0xb0, 0]))
 # Three bytes that XML cannot hold, then a triple fault: an empty IDT and an exception.
 BINARY_THEN_GONE = bytes.fromhex("baf8030000 b01b ee b000 ee b03c ee b00a ee".replace(" ", "")) + \
     bytes.fromhex("6a00 6a00 0f011c24 0f0b ebfe".replace(" ", ""))
-
-
-def case(text):
-    def add(test):
-        TESTS.append((text, test))
-        return test
-    return add
 
 
 def prepare(box, text):

@@ -6,16 +6,10 @@ import signal
 import subprocess
 import time
 
-from harness import EXIT7, LKVM, elf, expect, one_line, read_until, wait_until
+from harness import EXIT7, LKVM, Cases, elf, expect, one_line, read_until, wait_until
 
-TESTS = []
-
-
-def case(text):
-    def add(test):
-        TESTS.append((text, test))
-        return test
-    return add
+TESTS = Cases()
+case = TESTS.case
 
 
 def result(box, name="result.json"):
