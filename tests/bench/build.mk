@@ -7,7 +7,8 @@ check-bench: bench-guest $(O)/tests/bench/floor
 bench: all bench-guest $(O)/tests/bench/floor
 	$(Q)O=$(O) tests/bench/bench $(BENCH)
 
-$(O)/tests/bench/floor: tests/bench/floor.c $(O)/flags
-	$(call say,CC,$<)
+FLOOR := tests/bench/floor.c tests/bench/floor_tap.c
+$(O)/tests/bench/floor: $(FLOOR) tests/bench/floor.h $(O)/flags
+	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -laio
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(FLOOR) -laio

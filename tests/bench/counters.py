@@ -5,6 +5,7 @@ import ctypes
 import os
 import re
 import struct
+import threading
 
 PERF_EVENT_OPEN = 298
 TRACEPOINT = 2
@@ -106,3 +107,24 @@ def memory(pid, guest):
             elif key == 'Anonymous' and size < 100 * 1024:
                 anon += int(rest.split()[0])
     return rss, anon
+
+
+class Peak(threading.Thread):
+    """The most that is resident without guest RAM, looked at as often as can be."""
+
+    def __init__(self, pid, guest):
+        super().__init__(daemon=True)
+        self.pid, self.guest, self.stop, self.most = pid, guest, False, 0
+        self.us = os.readlink('/proc/self/exe')
+
+    def run(self):
+        while not self.stop:
+            try:
+                if os.readlink(f'/proc/{self.pid}/exe') != self.us:  # it has not been exec'd yet
+                    self.most = max(self.most, memory(self.pid, self.guest)[0])
+            except OSError:
+                pass
+
+    def end(self):
+        self.stop = True
+        self.join()

@@ -1,29 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * floor: the I/O of the benchmarks done by the host itself, as the limit to compare with:
- * libaio straight on a file, or writev straight on a tap; one JSON object out.
+ * libaio straight on a file, readv and writev straight on a tap; one JSON object out.
  *
  *	floor FILE OP DEPTH BYTES COUNT		OP 0 reads, 1 writes
- *	floor tap:NAME 1 DEPTH BYTES COUNT
+ *	floor tap:NAME HOW DEPTH BYTES COUNT	HOW readv or writev, one packet each; io_submit or
+ *						io_uring, DEPTH packets out with one call
  */
+#include "tests/bench/floor.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libaio.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 256
-
-static unsigned long calls;
+unsigned long calls;
 
 static uint64_t now(clockid_t clock)
 {
@@ -33,7 +30,7 @@ static uint64_t now(clockid_t clock)
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
-static void die(const char *what)
+void die(const char *what)
 {
 	fprintf(stderr, "floor: %s: %s\n", what, strerror(errno));
 	exit(1);
@@ -86,39 +83,6 @@ static void disk(int fd, int write, unsigned depth, size_t bytes, unsigned count
 	free(buf);
 }
 
-static int tap_open(const char *name)
-{
-	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	int fd = open("/dev/net/tun", O_RDWR), size = 12;
-
-	strncpy(ifr.ifr_name, name, IFNAMSIZ - 1);
-	if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr) || ioctl(fd, TUNSETVNETHDRSZ, &size))
-		die(name);
-	return fd;
-}
-
-static void packets(int fd, size_t bytes, unsigned count)
-{
-	static const uint8_t head[] = {
-		2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 8, 0, 0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0,
-		10, 9, 8, 7, 10, 9, 8, 6, 0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10,
-	};
-	uint8_t vnet[12] = { 0 }, *frame = calloc(1, bytes);
-	struct iovec iov[2] = { { vnet, 12 }, { frame, bytes } };
-
-	if (!frame)
-		die("memory");
-	memcpy(frame, head, sizeof(head));
-	frame[16] = (uint8_t)((bytes - 14) >> 8);
-	frame[17] = (uint8_t)(bytes - 14);
-	if (bytes > 1514)
-		memcpy(vnet, (uint8_t[]){ 1, 1, 54, 0, 1448 & 255, 1448 >> 8, 34, 0, 16, 0 }, 10);
-	for (unsigned i = 0; i < count; i++)
-		if (calls++, writev(fd, iov, 2) < 0)
-			die("writev");
-	free(frame);
-}
-
 int main(int argc, char **argv)
 {
 	unsigned depth, count;
@@ -133,10 +97,12 @@ int main(int argc, char **argv)
 	fd = tap ? tap_open(argv[1] + 4) : open(argv[1], O_RDWR);
 	if (fd < 0 || !depth || depth > DEPTH_MAX || !count)
 		die(argv[1]);
+	if (tap)
+		tap_prepare(fd, argv[2], (size_t)atoi(argv[4]));
 	wall = now(CLOCK_MONOTONIC);
 	cpu = now(CLOCK_PROCESS_CPUTIME_ID);
 	if (tap)
-		packets(fd, (size_t)atoi(argv[4]), count);
+		tap_run(fd, depth, count);
 	else
 		disk(fd, atoi(argv[2]), depth, (size_t)atoi(argv[4]), count);
 	cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a start costs: from exec to the first instruction of a guest and to the end of one that ends
+at once; and the memory of one that stays."""
+import os
+import statistics
+import time
+
+import counters
+import vmm
+
+SIZES = (128, 4096)
+PEAKS = 4  # starts that are watched for their memory, which slows them down
+
+
+def one(make, path, mem, disk):
+    v = vmm.Vmm(make(path, 'stop', mem, disk, None, 4))
+    v.wait_for(b'!')
+    first = time.monotonic() - v.began
+    v.end()
+    last = time.monotonic() - v.began
+    calls = v.counters.read().get('calls', -1)
+    v.counters.close()
+    return first * 1e6, last * 1e6, calls, (v.usage.ru_utime + v.usage.ru_stime) * 1e6
+
+
+def memory(make, path, mem, disk):
+    """Of a guest that has looked at all its devices and waits: resident, anonymous, the most so far."""
+    most = 0
+    for _ in range(PEAKS):
+        v = vmm.Vmm(make(path, 'bench', mem, disk, None, 4), count=False)
+        peak = counters.Peak(v.pid, mem)
+        peak.start()
+        v.wait_for(b'hello')
+        rss, anon = counters.memory(v.pid, mem)
+        peak.end()
+        most = max(most, peak.most, rss)
+        v.kill()
+    return rss, anon, most
+
+
+def run(args, result):
+    print(f'{"start":10} {"":8} {"first us":>9} {"(range)":>13} {"exit us":>9} {"(range)":>13} {"cpu us":>7} {"ratio":>6} '
+          f'{"calls":>6} {"rss":>6} {"anon":>6} {"peak":>6} {"file":>6} KiB')
+    for mem in SIZES:
+        programs = vmm.programs(start=True)
+        rows = {name: [] for name in programs}
+        for _ in range(args.rounds + 2):
+            for name, (make, path) in programs.items():
+                rows[name].append(one(make, path, mem, args.disk))
+        for name, (make, path) in programs.items():
+            first, last, calls, cpu = zip(*rows[name])
+            rss, anon, most = memory(make, path, mem, args.disk)
+            ratio = statistics.median(a[3] / max(1, b[3]) for a, b in zip(rows['lkvm'], rows[name]))
+            file = os.path.getsize(path) if os.path.exists(path) else 0
+            result['start'].setdefault(str(mem), {})[name] = {
+                'first_us': statistics.median(first), 'exit_us': statistics.median(last),
+                'first_range': [min(first), max(first)], 'exit_range': [min(last), max(last)],
+                'cpu_us': statistics.median(cpu), 'lkvm_cpu_ratio': ratio,
+                'system_calls': statistics.median(calls), 'rss_kib': rss, 'anon_kib': anon,
+                'peak_kib': most, 'binary_bytes': file}
+            print(f'{"%d MiB" % mem:10} {name:8} {statistics.median(first):9.0f} {"%.0f-%.0f" % (min(first), max(first)):>13} '
+                  f'{statistics.median(last):9.0f} {"%.0f-%.0f" % (min(last), max(last)):>13} '
+                  f'{statistics.median(cpu):7.0f} {ratio:6.2f} {statistics.median(calls):6.0f} '
+                  f'{rss:6} {anon:6} {most:6} {file // 1024:6}', flush=True)
