@@ -53,6 +53,31 @@ void bus_unmap(struct bus *bus, struct bus_range *range)
 	pthread_rwlock_unlock(&bus->lock);
 }
 
+static struct bus_range *find_range(struct bus *bus, uint64_t addr, unsigned len)
+{
+	struct bus_range *r;
+
+	for (r = bus->ranges; r; r = r->next)
+		if (addr - r->base < r->len && len <= r->len - (addr - r->base))
+			break;
+	return r;
+}
+
+const char *bus_who(struct bus *bus, uint64_t addr, unsigned len, uint64_t *off)
+{
+	const char *name = NULL;
+	const struct bus_range *r;
+
+	pthread_rwlock_rdlock(&bus->lock);
+	r = find_range(bus, addr, len);
+	if (r) {
+		name = r->name ? r->name : "unnamed";
+		*off = addr - r->base;
+	}
+	pthread_rwlock_unlock(&bus->lock);
+	return name;
+}
+
 struct target {
 	const struct bus_ops *ops;
 	void *opaque;
@@ -63,16 +88,11 @@ struct target {
 static bool find(struct bus *bus, uint64_t addr, unsigned len, struct target *t)
 {
 	const struct bus_range *r;
-	uint64_t off = 0;
 
 	pthread_rwlock_rdlock(&bus->lock);
-	for (r = bus->ranges; r; r = r->next) {
-		off = addr - r->base;
-		if (off < r->len && len <= r->len - off)
-			break;
-	}
+	r = find_range(bus, addr, len);
 	if (r)
-		*t = (struct target){ r->ops, r->opaque, r->slot, off };
+		*t = (struct target){ r->ops, r->opaque, r->slot, addr - r->base };
 	pthread_rwlock_unlock(&bus->lock);
 	if (r)
 		__atomic_fetch_add(&bus->accesses, 1, __ATOMIC_RELAXED);

@@ -26,6 +26,14 @@ int set_dump(void *dst, const char *what, const char *value)
 	return opt_replace(&((struct config *)dst)->dump, value);
 }
 
+int set_debug_exits(void *dst, const char *what, const char *value)
+{
+	(void)what;
+	(void)value;
+	((struct config *)dst)->debug_exits = true;
+	return 0;
+}
+
 const struct opt_key gdb_keys[] = {
 	{ .name = "at", .kind = OPT_STRING, .at = offsetof(struct config, gdb),
 	  .help = "unix:PATH, or tcp:PORT on the loopback" },

@@ -7,6 +7,7 @@
 int set_symbols(void *dst, const char *what, const char *value);
 int set_dump(void *dst, const char *what, const char *value);
 int set_gdb(void *dst, const char *what, const char *value);
+int set_debug_exits(void *dst, const char *what, const char *value);
 extern const struct opt_key gdb_keys[];
 
 /* Rows of the option table. */
@@ -15,4 +16,6 @@ extern const struct opt_key gdb_keys[];
 	  NULL },                                                                                  \
 	{ 0, "dump", "FILE", "with a report, write the guest's memory there: an ELF core", set_dump, \
 	  NULL },                                                                                  \
-	{ 0, "gdb", "WHERE[,KEY=VALUE]", "let gdb in: unix:PATH or tcp:[ADDRESS:]PORT", set_gdb, gdb_keys }
+	{ 0, "gdb", "WHERE[,KEY=VALUE]", "let gdb in: unix:PATH or tcp:[ADDRESS:]PORT", set_gdb, gdb_keys }, \
+	{ 0, "debug-exits", NULL, "count the guest's exits to user space, and say at the end what for", \
+	  set_debug_exits, NULL }

@@ -48,7 +48,7 @@ struct debug_exit *debug_exit_open(struct bus *pio, uint16_t port, const struct 
 	d->user = *user;
 	pthread_mutex_init(&d->slot.lock, NULL);
 	d->range = (struct bus_range){ .base = port, .len = 4, .ops = &debug_exit_ops, .opaque = d,
-				       .slot = &d->slot, .prio = 1 };
+				       .slot = &d->slot, .prio = 1, .name = "debug-exit" };
 	bus_map(pio, &d->range);
 	return d;
 }

@@ -79,9 +79,11 @@ struct i8042 *i8042_open(struct bus *pio, const struct hw_power_user *user)
 	i8042->user = *user;
 	pthread_mutex_init(&i8042->slot.lock, NULL);
 	i8042->data = (struct bus_range){ .base = I8042_DATA, .len = 1, .ops = &data_ops,
-					  .opaque = i8042, .slot = &i8042->slot, .prio = 1 };
+					  .opaque = i8042, .slot = &i8042->slot, .prio = 1,
+					  .name = "i8042 data" };
 	i8042->command = (struct bus_range){ .base = I8042_COMMAND, .len = 1, .ops = &command_ops,
-					     .opaque = i8042, .slot = &i8042->slot, .prio = 1 };
+					     .opaque = i8042, .slot = &i8042->slot, .prio = 1,
+					     .name = "i8042 command" };
 	bus_map(pio, &i8042->data);
 	bus_map(pio, &i8042->command);
 	return i8042;

@@ -116,7 +116,7 @@ struct power *power_open(struct bus *pio, uint16_t port, struct irq_line line,
 	p->user = *user;
 	pthread_mutex_init(&p->slot.lock, NULL);
 	p->range = (struct bus_range){ .base = port, .len = POWER_PORTS, .ops = &power_ops,
-				       .opaque = p, .slot = &p->slot, .prio = 1 };
+				       .opaque = p, .name = "power", .slot = &p->slot, .prio = 1 };
 	bus_map(pio, &p->range);
 	return p;
 }

@@ -67,7 +67,7 @@ struct pvpanic *pvpanic_open(struct bus *pio, uint16_t port, struct pci_host *pc
 	p->user = *user;
 	pthread_mutex_init(&p->slot.lock, NULL);
 	p->range = (struct bus_range){ .base = port, .len = 1, .ops = &port_ops, .opaque = p,
-				       .slot = &p->slot, .prio = 1 };
+				       .slot = &p->slot, .prio = 1, .name = "pvpanic" };
 	bus_map(pio, &p->range);
 	pci_func_init(&p->func, "pvpanic", &ids);
 	pci_func_bar(&p->func, 0, PCI_BAR_MEM32, PVPANIC_BAR_LEN, &bar_ops, p);

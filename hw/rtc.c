@@ -215,7 +215,7 @@ struct rtc *rtc_open(struct bus *pio, uint16_t port)
 	rtc->reg[RTC_B] = B_24H;
 	pthread_mutex_init(&rtc->slot.lock, NULL);
 	rtc->range = (struct bus_range){ .base = port, .len = 2, .ops = &rtc_ops, .opaque = rtc,
-					 .slot = &rtc->slot, .prio = 1 };
+					 .slot = &rtc->slot, .prio = 1, .name = "rtc" };
 	bus_map(pio, &rtc->range);
 	return rtc;
 }

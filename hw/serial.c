@@ -423,7 +423,7 @@ struct serial *serial_open(const char *name, struct bus *pio, uint16_t port, str
 						       .writable = serial_writable,
 						       .opaque = s });
 	s->range = (struct bus_range){ .base = port, .len = SERIAL_PORTS, .ops = &serial_ops,
-				       .opaque = s, .slot = &s->slot, .prio = 1 };
+				       .opaque = s, .name = name, .slot = &s->slot, .prio = 1 };
 	bus_map(pio, &s->range);
 	return s;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kvm/tally.h"
 #include "lkvm/vm.h"
 
 /*
@@ -53,6 +54,7 @@ struct vm {
 	struct doorbell pio_bell, mmio_bell;
 	struct kvm_cpuid2 *cpuid; /* what KVM supports */
 	unsigned phys_bits;
+	struct tally *tally; /* NULL: nobody counts */
 	struct vcpu cpu[VM_CPUS_MAX];
 	unsigned cpus; /* created so far */
 

@@ -33,6 +33,9 @@ static void vcpu_pio(const struct vcpu *cpu)
 	unsigned len = run->io.size;
 	uint32_t i;
 
+	if (cpu->vm->tally)
+		tally_access(cpu->vm->tally, cpu->id, bus, run->io.port, len,
+			     run->io.direction == KVM_EXIT_IO_OUT);
 	/* A string instruction comes as one exit with count items, in the guest's order. */
 	for (i = 0; i < run->io.count; i++, data += len) {
 		uint64_t val = 0;
@@ -67,6 +70,9 @@ static void vcpu_mmio(const struct vcpu *cpu)
 
 	if (len > sizeof(run->mmio.data))
 		len = sizeof(run->mmio.data);
+	if (cpu->vm->tally)
+		tally_access(cpu->vm->tally, cpu->id, bus, run->mmio.phys_addr, len,
+			     run->mmio.is_write);
 	for (at = 0; at < len; at += piece) {
 		uint64_t addr = run->mmio.phys_addr + at, val = 0;
 
@@ -159,6 +165,8 @@ static bool vcpu_exit(struct vcpu *cpu)
 	char detail[200];
 	enum vm_end why;
 
+	if (cpu->vm->tally)
+		tally_reason(cpu->vm->tally, cpu->id, cpu->run->exit_reason);
 	switch (cpu->run->exit_reason) {
 	case KVM_EXIT_IO:
 		vcpu_pio(cpu);
@@ -205,6 +213,8 @@ static void *vcpu_main(void *opaque)
 			continue;
 		}
 		err = errno;
+		if (cpu->vm->tally)
+			tally_reason(cpu->vm->tally, cpu->id, 0);
 		/* EAGAIN: a vCPU that waited for its start-up message got one. */
 		if (err == EAGAIN)
 			continue;

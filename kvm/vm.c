@@ -117,6 +117,11 @@ struct vm *vm_open(const struct vm_conf *conf)
 	if (vm->fd < 0 || vm_vmx_pages(vm) < 0 || vm_chips(vm) < 0 || vm_memory(vm) < 0)
 		goto err_close;
 
+	if (conf->tally) {
+		vm->tally = tally_open(conf->cpus, vm->fd);
+		if (!vm->tally)
+			goto err_close;
+	}
 	any_len = dev_cap(vm->dev, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
 	doorbell_open(&vm->pio_bell, conf->pio, vm->fd, true, any_len);
 	doorbell_open(&vm->mmio_bell, conf->mmio, vm->fd, false, any_len);
@@ -183,6 +188,8 @@ int vm_start(struct vm *vm, const struct vm_entry *entry)
 		if (ret < 0)
 			return ret;
 		ret = regs_init(&vm->cpu[i], entry);
+		if (!ret && vm->tally)
+			ret = tally_add(vm->tally, vm->cpu[i].fd);
 		if (ret < 0)
 			return ret;
 	}
@@ -223,6 +230,7 @@ void vm_close(struct vm *vm)
 	irqchip_close(vm->irqchip);
 	for (i = 0; i < vm->cpus; i++)
 		vcpu_close(&vm->cpu[i]);
+	tally_close(vm->tally);
 	free(vm->cpuid);
 	if (vm->fd >= 0)
 		close(vm->fd);

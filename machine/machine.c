@@ -19,11 +19,13 @@
 #include "debug.h"
 #include "devices.h"
 #include "examine.h"
+#include "exits.h"
 #include "guestroot.h"
 #include "lkvm/boot.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/phase.h"
+#include "lkvm/tally.h"
 #include "lkvm/term.h"
 #include "result.h"
 #include "signals.h"
@@ -158,6 +160,13 @@ static void vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *de
 	watcher_vm_ended(&m->watcher, why, cpu, detail);
 }
 
+static void userspace(void *opaque)
+{
+	struct machine *m = opaque;
+
+	tally_mark(m->vm);
+}
+
 static void vm_stopped(void *opaque, unsigned cpu)
 {
 	struct machine *m = opaque;
@@ -205,6 +214,7 @@ static int build_core(struct machine *m)
 		.pio = &m->pio,
 		.mmio = &m->mmio,
 		.mem = &m->mem,
+		.tally = m->conf->debug_exits,
 		.ended = vm_ended,
 		.stopped = m->conf->gdb ? vm_stopped : NULL,
 		.opaque = m,
@@ -232,6 +242,8 @@ static int build_core(struct machine *m)
 	if (!m->vm)
 		return -ENODEV;
 	m->examine.vm = m->vm;
+	m->watcher.userspace = userspace;
+	m->watcher.userspace_opaque = m;
 	place_windows(m);
 	return 0;
 }
@@ -409,6 +421,8 @@ static int verdict(struct machine *m)
 	vm_stop(m->vm);
 	loop_call(m->io, nothing, NULL);
 	watcher_finish(&m->watcher);
+	if (m->conf->debug_exits)
+		exits_report(m->vm, m->watcher.result);
 	if (verdict_command_missing(&m->watcher.verdict) && !log_enabled(LOG_DBG))
 		loop_call(m->io, show_console, m);
 	return verdict_take(&m->watcher.verdict);

@@ -28,6 +28,7 @@ struct result {
 	int status;
 	const char *word;
 	char cause[VERDICT_LINE + 200];
+	char *exits; /* JSON; NULL: not counted */
 	pthread_mutex_t lock; /* the tail */
 	uint64_t bytes;	      /* ever written */
 	char tail[TAIL];      /* byte n is at n % TAIL */
@@ -72,6 +73,7 @@ void result_close(struct result *r)
 	if (!r)
 		return;
 	pthread_mutex_destroy(&r->lock);
+	free(r->exits);
 	free(r->path);
 	free(r);
 }
@@ -145,6 +147,12 @@ void result_judge(struct result *r, int status, const struct verdict *v)
 		snprintf(r->cause, sizeof(r->cause), "the guest ended with status %d", status);
 	else
 		log_last_err(r->cause, sizeof(r->cause));
+}
+
+void result_exits(struct result *r, char *json)
+{
+	free(r->exits);
+	r->exits = json;
 }
 
 /* --- the file --------------------------------------------------------------------------------- */
@@ -280,6 +288,8 @@ int result_write(struct result *r)
 	fprintf(f, "  \"seconds\": %llu.%06llu,\n", (unsigned long long)(ns / 1000000000),
 		(unsigned long long)(ns / 1000 % 1000000));
 	put_phases(f, r->start);
+	if (r->exits)
+		fprintf(f, "  \"exits\": %s,\n", r->exits);
 	put_console(f, r);
 	put_command(f);
 	fputs("  \"lkvm\": ", f);

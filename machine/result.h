@@ -18,6 +18,8 @@ struct result *result_open(const char *path);
 void result_console(struct result *r, const void *bytes, size_t len);
 /* How it ended; the cause is lkvm's last error line, so nothing else may be logged in between. */
 void result_judge(struct result *r, int status, const struct verdict *v);
+/* The exits that were counted, as JSON; from malloc(), it is the result's now. */
+void result_exits(struct result *r, char *json);
 int result_write(struct result *r); /* 0 or -errno, logged */
 void result_close(struct result *r);
 

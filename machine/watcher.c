@@ -37,6 +37,14 @@ static void panicked(struct watcher *w, bool said, const char *line)
 	tell_main(w);
 }
 
+void watcher_booted(struct watcher *w)
+{
+	phase_mark("userspace");
+	if (!atomic_exchange(&w->booted, true) && w->userspace)
+		w->userspace(w->userspace_opaque);
+	tell_main(w);
+}
+
 static void sign(void *opaque, enum scan_sign what, const char *name, const char *line)
 {
 	struct watcher *w = opaque;
@@ -59,18 +67,9 @@ static void sign(void *opaque, enum scan_sign what, const char *name, const char
 		tell_main(w);
 		break;
 	case SCAN_USERSPACE:
-		phase_mark("userspace");
-		atomic_store(&w->booted, true);
-		tell_main(w);
+		watcher_booted(w);
 		break;
 	}
-}
-
-void watcher_booted(struct watcher *w)
-{
-	phase_mark("userspace");
-	atomic_store(&w->booted, true);
-	tell_main(w);
 }
 
 void watcher_vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *detail)

@@ -31,6 +31,8 @@ struct watcher {
 	struct loop *loop;
 	uint64_t (*activity)(void *opaque);
 	void *activity_opaque;
+	void (*userspace)(void *opaque); /* it begins: once, on any thread; set before the guest starts */
+	void *userspace_opaque;
 	struct rules *rules;
 	struct watcher_console console[WATCHER_SCANS];
 	unsigned consoles;

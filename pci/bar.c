@@ -11,6 +11,7 @@
  * first one there is.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lkvm/log.h"
@@ -41,7 +42,8 @@ void pci_func_bar(struct pci_func *f, unsigned n, enum pci_bar_kind kind, uint64
 
 	*bar = (struct pci_bar){ .kind = kind, .size = size };
 	bar->range = (struct bus_range){ .len = size, .ops = ops, .opaque = opaque,
-					 .slot = &f->lock };
+					 .slot = &f->lock, .name = bar->label };
+	snprintf(bar->label, sizeof(bar->label), "%s bar %u", f->name, n);
 	f->config[bar_reg(n)] = flags[kind];
 	for (unsigned i = 0; i < bar_len(bar); i++)
 		f->mask[bar_reg(n) + i] = (uint8_t)(mask >> (8 * i));

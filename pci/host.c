@@ -139,9 +139,10 @@ struct pci_host *pci_host_open(struct bus *pio, struct bus *mmio, struct intc *i
 	host->next_mem64 = windows->mem64;
 	pthread_mutex_init(&host->lock.lock, NULL);
 	host->conf1 = (struct bus_range){ .base = CONF1_PORT, .len = 8, .ops = &conf1_ops,
-					  .opaque = host, .slot = &host->lock };
+					  .opaque = host, .slot = &host->lock, .name = "pci ports" };
 	host->ecam = (struct bus_range){ .base = windows->ecam, .len = 1 << 20, .ops = &ecam_ops,
-					 .opaque = host, .slot = &host->lock, .prio = 1 };
+					 .opaque = host, .slot = &host->lock, .prio = 1,
+					 .name = "pci config" };
 	pci_func_init(&host->bridge, "pci bridge", &bridge_ids);
 	if (pci_func_add(host, &host->bridge, 0)) {
 		free(host);

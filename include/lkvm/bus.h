@@ -42,6 +42,7 @@ struct bus_range {
 	int prio; /* fixed hardware above (1) what the guest can place anywhere (0) */
 	struct bus_range *next;
 	bool mapped;
+	const char *name; /* for people; as long-lived as the model */
 };
 
 struct bus {
@@ -65,6 +66,9 @@ void bus_unmap(struct bus *bus, struct bus_range *range); /* does nothing when n
 
 uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len);
 void bus_write(struct bus *bus, uint64_t addr, unsigned len, uint64_t val);
+
+/* For people: the name of the range that this access reaches, its offset there; NULL: nobody's. */
+const char *bus_who(struct bus *bus, uint64_t addr, unsigned len, uint64_t *off);
 
 /* A number that grows with every access; any thread. */
 static inline uint64_t bus_accesses(struct bus *bus)

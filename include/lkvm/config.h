@@ -70,7 +70,8 @@ struct config {
 	char *console_log, *result;
 	enum virtio_layout virtio;
 	char *features; /* for every device; NULL: none */
-	bool debug_exit;
+	bool debug_exit;  /* the port that ends the guest */
+	bool debug_exits; /* count the guest's exits to user space */
 	struct config_disk disk[CONFIG_DISKS];
 	unsigned n_disks;
 	struct config_net net[CONFIG_NETS];

@@ -55,6 +55,7 @@ struct pci_bar {
 	enum pci_bar_kind kind;
 	uint64_t size;
 	struct bus_range range;
+	char label[32]; /* the range's name: "blk0 bar 2" */
 	struct pci_doorbell *doorbells;
 };
 

@@ -29,6 +29,7 @@ struct vm_conf {
 	unsigned cpus;
 	struct bus *pio, *mmio;
 	struct gmem *mem;
+	bool tally; /* exits are counted; see tally.h */
 	/* From a vCPU thread, which then waits to be stopped. detail: what KVM said, one line. */
 	void (*ended)(void *opaque, enum vm_end why, unsigned cpu, const char *detail);
 	/* From a vCPU thread, which is then held: a debug stop, see control.h. NULL: never mind. */

@@ -59,6 +59,32 @@ def _(box):
     expect(file["console_bytes"] == 3 + 256 + 8, str(file["console_bytes"]))
 
 
+def out_bytes(port, data):
+    return b"\x66\xba" + port.to_bytes(2, "little") + b"".join(b"\xb0%c\xee" % c for c in data)
+
+
+@case("result: --debug-exits counts every exit, before userspace and after")
+def _(box):
+    code = out_bytes(0x80, b"xx") + out_bytes(0x3F8, b"Run /init as init process\nhello\n")
+    code += b"\x66\xba\x71\x00" + b"\xec" * 3  # three reads of the clock
+    run = box.start(["run", "--result", "result.json", "--debug-exits", "--debug-exit",
+                     box.file("exits.elf", elf(code + EXIT7))])
+    status, _, err = box.finish(run)
+    expect(status == 7, "status %d: %s" % (status, err))
+    exits = result(box)["exits"]
+    rows = {(r["bus"], r["write"], r["device"], r["at"]): (r["before"], r["after"]) for r in exits["accesses"]}
+    expect(rows == {("pio", True, None, 0x80): (2, 0), ("pio", True, "serial0", 0): (26, 6),
+                    ("pio", False, "rtc", 1): (0, 3), ("pio", True, "debug-exit", 0): (0, 1)}, str(rows))
+    reasons = {r["name"]: (r["before"], r["after"]) for r in exits["reasons"]}
+    expect(reasons["port access"] == (28, 10) and exits["before"] == 28, str(exits))
+    lines = err.splitlines()
+    expect(all(line.startswith("lkvm: ") for line in lines) and
+           any(line.split() == "lkvm: 26 6 pio write serial0 + 0".split() for line in lines), err)
+    kvm = {r["name"]: r["before"] for r in exits["kvm"]}
+    expect(not kvm or 28 <= kvm["exits"] < 28 + 1000, str(kvm))
+    box.clean()
+
+
 @case("result: the tail of a long console is bounded and begins with a line")
 def _(box):
     run = box.start(["run", "--result", "result.json", "-k", box.kernel], stdin=subprocess.PIPE)

@@ -557,7 +557,7 @@ static void test_reset_vector(void)
 	static const struct bus_ops ops = { NULL, reset_write };
 	struct bus_slot slot = BUS_SLOT_INIT;
 	struct bus pio, mmio;
-	struct bus_range range = { PORT_POWER + POWER_RESET, 1, &ops, NULL, &slot, 1, NULL, false };
+	struct bus_range range = { PORT_POWER + POWER_RESET, 1, &ops, NULL, &slot, 1, NULL, false, NULL };
 	struct vm_conf vm_conf = { .cpus = 1, .pio = &pio, .mmio = &mmio, .mem = &mem };
 	struct vm_entry pvh = { .mode = VM_ENTRY_PVH, .rip = KERNEL_MIN };
 	struct pollfd fd;

@@ -143,7 +143,7 @@ static struct rig *rig_open(void)
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->cond, NULL);
 	pthread_mutex_init(&r->slot.lock, NULL);
-	r->ports = (struct bus_range){ PORT_VEC, 2, &port_ops, r, &r->slot, 1, NULL, false };
+	r->ports = (struct bus_range){ PORT_VEC, 2, &port_ops, r, &r->slot, 1, NULL, false, NULL };
 	bus_map(&r->pio, &r->ports);
 	r->vm = vm_open(&conf);
 	if (!r->vm)

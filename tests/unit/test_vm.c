@@ -121,8 +121,8 @@ static struct rig *rig_open(unsigned cpus)
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->cond, NULL);
 	pthread_mutex_init(&r->slot.lock, NULL);
-	r->ports = (struct bus_range){ PORT_TEST, 16, &port_ops, r, &r->slot, 1, NULL, false };
-	r->end = (struct bus_range){ PORT_END, 1, &end_ops, r, &r->slot, 1, NULL, false };
+	r->ports = (struct bus_range){ PORT_TEST, 16, &port_ops, r, &r->slot, 1, NULL, false, NULL };
+	r->end = (struct bus_range){ PORT_END, 1, &end_ops, r, &r->slot, 1, NULL, false, NULL };
 	r->window = r->ports;
 	r->window.base = MMIO_TEST;
 	r->window.len = 0x2000;
