@@ -163,15 +163,17 @@ int modules_order(struct modules *m, const char *const *wanted, struct modules_l
 
 	out->n = 0;
 	for (; *wanted && !err; wanted++) {
+		bool welcome = **wanted == '?';
+		const char *name = *wanted + welcome;
 		struct module *mod = NULL;
 
 		for (unsigned i = 0; i < m->n && !mod; i++)
-			if (has_name(m->list[i].path, strlen(m->list[i].path), *wanted))
+			if (has_name(m->list[i].path, strlen(m->list[i].path), name))
 				mod = &m->list[i];
 		if (mod)
 			err = visit(m, mod, 0, out);
-		else if (!is_builtin(m, *wanted))
-			log_warn(NULL, "the kernel has no %s, neither built in nor in %s", *wanted, m->dir);
+		else if (!welcome && !is_builtin(m, name))
+			log_warn(NULL, "the kernel has no %s, neither built in nor in %s", name, m->dir);
 	}
 	if (err)
 		log_err(NULL, "%s/modules.dep makes no sense: more than %u modules, or %u levels, for one",

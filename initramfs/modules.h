@@ -26,5 +26,8 @@ struct modules_list {
 
 int modules_open(struct modules *m, const char *dir); /* 0 or -errno, logged */
 void modules_close(struct modules *m);
-/* The wanted ones (up to a NULL) behind what they need; one that isn't there is a warning. Once. */
+/*
+ * The wanted ones (up to a NULL) behind what they need; one that isn't there is a warning, unless its
+ * name has a ? in front. Once.
+ */
 int modules_order(struct modules *m, const char *const *wanted, struct modules_list *out);

@@ -188,7 +188,7 @@ static uint64_t add_dsdt(struct tables *t, const struct boot_conf *conf)
 	uint64_t gpa = here(t);
 
 	aml_bytes(&t->a, &head, sizeof(head));
-	dsdt_write(&t->a, &conf->windows);
+	dsdt_write(&t->a, conf);
 	finish(t, gpa);
 	return gpa;
 }

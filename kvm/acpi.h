@@ -7,7 +7,7 @@
 #include "kvm/aml.h"
 #include "lkvm/boot.h"
 
-void dsdt_write(struct aml *a, const struct pci_windows *windows);
+void dsdt_write(struct aml *a, const struct boot_conf *conf);
 
 /* The one rule for INTx: pins are swizzled, neighbours don't share a line. pin 0 is INTA. */
 static inline unsigned acpi_intx_gsi(const struct pci_windows *w, unsigned slot, unsigned pin)

@@ -172,17 +172,17 @@ static void write_board(struct aml *a, const struct pci_windows *w)
 	aml_close(a, dev);
 }
 
-static void write_serial(struct aml *a)
+static void write_serial(struct aml *a, const char *name, unsigned uid, uint16_t port, unsigned irq)
 {
-	size_t dev = open_device(a, "COM1");
+	size_t dev = open_device(a, name);
 	struct aml_res r;
 
 	aml_name_eisa(a, "_HID", "PNP0501");
-	aml_name_int(a, "_UID", 1);
+	aml_name_int(a, "_UID", uid);
 	aml_name(a, "_CRS");
 	aml_res_open(&r);
-	aml_res_io(&r, PORT_COM1, 8);
-	aml_res_irq(&r, IRQ_COM1, false);
+	aml_res_io(&r, port, 8);
+	aml_res_irq(&r, irq, false);
 	aml_res_close(a, &r);
 	aml_close(a, dev);
 }
@@ -286,14 +286,16 @@ static void write_s5(struct aml *a)
 	aml_close(a, at);
 }
 
-void dsdt_write(struct aml *a, const struct pci_windows *windows)
+void dsdt_write(struct aml *a, const struct boot_conf *conf)
 {
 	size_t scope = aml_open(a, AML_SCOPE);
 
 	aml_path(a, "\\_SB_");
-	write_pci(a, windows);
-	write_board(a, windows);
-	write_serial(a);
+	write_pci(a, &conf->windows);
+	write_board(a, &conf->windows);
+	write_serial(a, "COM1", 1, PORT_COM1, IRQ_COM1);
+	if (conf->two_serial)
+		write_serial(a, "COM2", 2, PORT_COM2, IRQ_COM2);
 	write_rtc(a);
 	write_pvpanic(a);
 	write_button(a);

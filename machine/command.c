@@ -19,14 +19,15 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "line.h"
 #include "lkvm/chan_outside.h"
 #include "lkvm/log.h"
 #include "lkvm/phase.h"
 #include "lkvm/term.h"
+#include "order.h"
 
 #define GO_NS	     30000000000ULL /* to sync and switch off */
 #define BACKLOG_MAX  (COMMAND_START_MAX + 65536)
-#define PATH_DEFAULT "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* One of its outputs. */
 struct written {
@@ -42,6 +43,7 @@ struct command {
 	struct written out_written, err_written;
 
 	struct chan chan; /* of the control port */
+	struct line *line; /* brings the ports over a serial line, if the guest wants that */
 	struct loop_fd wake;
 	struct control control;
 	uint8_t *send; /* not yet in chan */
@@ -100,86 +102,13 @@ static void send(struct command *c, uint32_t type, const void *payload, uint32_t
 	send_some(c);
 }
 
-/* --- the order ------------------------------------------------------------------------------------ */
-
-static int append_word(struct command *c, const char *word)
-{
-	return append(c, word, strlen(word) + 1);
-}
-
-static bool has_env(const struct config_command *conf, const char *item)
-{
-	size_t name = strcspn(item, "=") + 1;
-
-	for (unsigned i = 0; i < conf->env.n; i++)
-		if (!strncmp(conf->env.item[i], item, name))
-			return true;
-	return false;
-}
-
-/* What every program may count on, unless -e says otherwise. */
-static unsigned default_env(const struct config_command *conf, const char *env[3], char *term,
-			    size_t size)
-{
-	const char *all[] = { PATH_DEFAULT, "HOME=/root", NULL };
-	const char *here = getenv("TERM");
-	unsigned n = 0;
-
-	if (conf->tty) {
-		snprintf(term, size, "TERM=%s", here ? here : "linux");
-		all[2] = term;
-	}
-	for (unsigned i = 0; i < 3; i++)
-		if (all[i] && !has_env(conf, all[i]))
-			env[n++] = all[i];
-	return n;
-}
-
-static int append_words(struct command *c, struct command_start *start)
-{
-	const struct config_command *conf = c->conf;
-	char term[128];
-	const char *env[3];
-	unsigned n = default_env(conf, env, term, sizeof(term));
-	int err = append_word(c, conf->program ? conf->program : "");
-
-	start->argc = conf->argc;
-	start->envc = n + conf->env.n;
-	if (start->argc + start->envc > COMMAND_WORDS_MAX)
-		return -ENOSPC;
-	if (!err)
-		err = append_word(c, conf->workdir ? conf->workdir : "/");
-	for (unsigned i = 0; i < conf->argc && !err; i++)
-		err = append_word(c, conf->argv[i]);
-	for (unsigned i = 0; i < n && !err; i++)
-		err = append_word(c, env[i]);
-	for (unsigned i = 0; i < conf->env.n && !err; i++)
-		err = append_word(c, conf->env.item[i]);
-	return err;
-}
-
 /* START is the first message, whatever else happens before the guest listens. */
 static int queue_start(struct command *c)
 {
-	struct command_head head = { COMMAND_START, 0 };
-	struct command_start start = { .version = COMMAND_VERSION,
-				       .flags = c->conf->tty ? COMMAND_TTY : 0 };
-	size_t fixed = sizeof(head) + sizeof(start);
-	uint8_t blank[sizeof(head) + sizeof(start)] = { 0 };
-	int err = append(c, blank, fixed);
+	uint16_t cols, rows;
 
-	if (!err)
-		err = append_words(c, &start);
-	if (err || c->send_len - sizeof(head) > COMMAND_START_MAX) {
-		log_err(NULL, "the command's arguments and environment are too long: less than 1 MiB and "
-			"%u words go through", COMMAND_WORDS_MAX);
-		return -E2BIG;
-	}
-	head.len = (uint32_t)(c->send_len - sizeof(head));
-	chan_size(term_chan(c->stdio), &start.cols, &start.rows);
-	memcpy(c->send, &head, sizeof(head));
-	memcpy(c->send + sizeof(head), &start, sizeof(start));
-	return 0;
+	chan_size(term_chan(c->stdio), &cols, &rows);
+	return order_make(c->conf, cols, rows, &c->send, &c->send_len);
 }
 
 /* --- its end -------------------------------------------------------------------------------------- */
@@ -276,6 +205,14 @@ static void got_say(void *opaque, const char *text)
 	log_guest("command", "%s", text);
 }
 
+/* Who has begun over the virtio console stays with it. */
+static bool line_greeted(void *opaque)
+{
+	struct command *c = opaque;
+
+	return !c->control.said_hello;
+}
+
 static void woken(void *opaque, uint32_t events)
 {
 	struct command *c = opaque;
@@ -351,6 +288,23 @@ void command_ports(struct command *c, struct console_port ports[COMMAND_PORTS])
 					  .name = COMMAND_PORT_STDERR };
 }
 
+struct chan *command_serial(struct command *c)
+{
+	return line_chan(c->line);
+}
+
+static int open_line(struct command *c)
+{
+	struct chan *const ports[LINE_PORTS] = {
+		[LINE_CONTROL] = &c->chan,
+		[LINE_STDIO] = term_chan(c->stdio),
+		[LINE_STDERR] = c->err ? term_chan(c->err) : NULL,
+	};
+
+	c->line = line_open(c->loop, ports, &(struct line_user){ .greeted = line_greeted, .opaque = c });
+	return c->line ? 0 : -ENOMEM;
+}
+
 static int open_streams(struct command *c)
 {
 	struct term_conf out = { .stream = !c->conf->tty, .in = STDIN_FILENO, .out = STDOUT_FILENO,
@@ -391,7 +345,7 @@ struct command *command_open(struct loop *loop, const struct config_command *con
 		command_close(c);
 		return NULL;
 	}
-	if (open_streams(c) || queue_start(c)) {
+	if (open_streams(c) || queue_start(c) || open_line(c)) {
 		command_close(c);
 		return NULL;
 	}
@@ -402,6 +356,7 @@ void command_close(struct command *c)
 {
 	if (!c)
 		return;
+	line_close(c->line);
 	term_close(c->stdio);
 	term_close(c->err);
 	loop_timer_cancel(c->loop, &c->go);

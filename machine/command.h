@@ -27,6 +27,8 @@ struct command_user {
 struct command *command_open(struct loop *loop, const struct config_command *conf,
 			     const struct command_user *user);
 void command_ports(struct command *command, struct console_port ports[COMMAND_PORTS]);
+/* For the serial port over which a guest without a virtio console has the same ports. */
+struct chan *command_serial(struct command *command);
 /* Any thread. False: it hasn't started, or has ended. */
 bool command_signal(struct command *command, int signo);
 void command_resized(struct command *command); /* any thread */

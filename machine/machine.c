@@ -50,7 +50,7 @@ struct machine {
 	struct pci_windows windows;
 	struct term *term;
 	struct chan *nobody; /* reads the serial port when the terminal doesn't; it is watched all the same */
-	struct serial *serial;
+	struct serial *serial, *serial2; /* the second: for a command, or not there */
 	struct rtc *rtc;
 	struct i8042 *i8042;
 	struct power *power;
@@ -284,6 +284,7 @@ static int load_kernel(struct machine *m)
 		.initrd = m->conf->initrd,
 		.cpus = m->conf->cpus,
 		.windows = m->windows,
+		.two_serial = m->conf->command.argc,
 	};
 	struct initramfs root = { 0 };
 	char *cmdline;
@@ -347,7 +348,9 @@ static int build_command(struct machine *m)
 	if (!m->command)
 		return -ENODEV;
 	verdict_command(&m->watcher.verdict);
-	return 0;
+	m->serial2 = serial_open("serial1", &m->pio, PORT_COM2, vm_line(m->vm, IRQ_COM2),
+				 command_serial(m->command));
+	return m->serial2 ? 0 : -ENOMEM;
 }
 
 static int build_devices(struct machine *m)
@@ -475,8 +478,8 @@ static void tear_down(struct machine *m)
 		i8042_close(m->i8042);
 	if (m->rtc)
 		rtc_close(m->rtc);
-	if (m->serial)
-		serial_close(m->serial);
+	serial_close(m->serial);
+	serial_close(m->serial2);
 	command_close(m->command);
 	if (m->term)
 		term_close(m->term);

@@ -15,7 +15,7 @@ static void fill(void)
 {
 	long n;
 
-	while (have < sizeof(buf) && (n = sys(read, ports.control, buf + have, sizeof(buf) - have)) > 0)
+	while (have < sizeof(buf) && (n = fd_read(ports.control, buf + have, sizeof(buf) - have)) > 0)
 		have += (size_t)n;
 }
 
@@ -51,14 +51,14 @@ bool control_receive(struct message *msg)
 static void send_all(const char *src, size_t len)
 {
 	while (len) {
-		long n = sys(write, ports.control, src, len);
+		long n = fd_write(ports.control, src, len);
 		struct pollfd p = { .fd = ports.control, .events = POLLOUT };
 
 		if (n > 0) {
 			src += n;
 			len -= (size_t)n;
 		} else if (n == -EAGAIN) {
-			sys(poll, &p, 1, 1000);
+			fd_poll(&p, 1, 1000);
 		} else if (n != -EINTR) {
 			return;
 		}
@@ -70,7 +70,7 @@ void control_send(uint32_t type, const void *payload, uint32_t len)
 	char out[sizeof(struct command_head) + COMMAND_SAY_MAX];
 	struct command_head head = { type, len };
 
-	if (ports.control < 0 || len > COMMAND_SAY_MAX)
+	if (ports.control == NO_FD || len > COMMAND_SAY_MAX)
 		return;
 	memcpy(out, &head, sizeof(head));
 	memcpy(out + sizeof(head), payload, len);
@@ -88,7 +88,7 @@ void control_wait(uint32_t type, struct message *msg)
 		/* Orphans end here too while nothing else runs. */
 		while (sys(wait4, -1, NULL, 1 /* WNOHANG */, NULL) > 0)
 			;
-		sys(poll, &p, 1, 100);
+		fd_poll(&p, 1, 100);
 		if (p.revents & POLLHUP)
 			sleep_ms(10); /* a hang-up is always ready */
 	}

@@ -5,7 +5,8 @@
 #include "guest/command.h"
 #include "sys.h"
 
-/* The ports, open and non-blocking; -1 until they have been found. */
+/* The ports, open and non-blocking, for fd_read() and so on; NO_FD until they have been found. */
+#define NO_FD (-1)
 struct ports {
 	int control, stdio, err;
 };
@@ -24,6 +25,15 @@ bool setup_ports(void);
 void setup_clean(void); /* what only we needed is removed */
 void setup_loopback(void);
 
+/* line.c: the ports over a serial line. */
+bool line_setup(void); /* false: the kernel has no such line */
+void line_begin(int fd); /* over this descriptor */
+/* read, write and poll, where a descriptor may be one of ports; poll takes up to POLL_MAX. */
+#define POLL_MAX 8
+long fd_read(int fd, void *dst, size_t len);
+long fd_write(int fd, const void *src, size_t len);
+long fd_poll(struct pollfd *p, unsigned n, int ms);
+
 /* control.c: messages. */
 struct message {
 	uint32_t type, len;
@@ -39,7 +49,7 @@ void control_wait(uint32_t type, struct message *msg);
 /* spawn.c: the command as a process. */
 struct child {
 	long pid;
-	int in, out, err; /* our ends, non-blocking; -1: closed. With a terminal in and out are one */
+	int in, out, err; /* our ends, non-blocking; NO_FD: closed. With a terminal in and out are one */
 	bool tty;
 };
 /* False: status says why. */

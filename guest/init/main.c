@@ -6,7 +6,8 @@
  * fails is said on the kernel's console, to lkvm when it can be reached, and ends the guest: a guest
  * that nobody can talk to is of no use.
  *
- * With the word `ports` (tests): the ports are the descriptors 3, 4 and 5, and nothing is set up.
+ * With the word `ports` (tests): the ports are the descriptors 3, 4 and 5, and nothing is set up. With
+ * `line`: descriptor 3 is the serial line.
  *
  * Runs on: the guest's first process.
  */
@@ -74,7 +75,7 @@ static void run_command(void)
 {
 	struct command_hello hello = { COMMAND_VERSION };
 	struct command_status status = { 0 };
-	struct child child = { .in = -1, .out = -1, .err = -1 };
+	struct child child = { .in = NO_FD, .out = NO_FD, .err = NO_FD };
 	struct message msg;
 
 	control_send(COMMAND_HELLO, &hello, sizeof(hello));
@@ -87,18 +88,27 @@ static void run_command(void)
 	control_wait(COMMAND_BYE, &msg);
 }
 
+__attribute__((noreturn)) static void run_test(bool line)
+{
+	for (int fd = 3; fd <= 5; fd++)
+		sys(fcntl, fd, F_SETFD, FD_CLOEXEC);
+	if (line)
+		line_begin(3);
+	else
+		ports = (struct ports){ 3, 4, 5 };
+	sys(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	run_command();
+	switch_off();
+}
+
 void init_main(long argc, char **argv)
 {
-	is_test = argc == 2 && str_is(argv[1], "ports") && sys(getpid, 0) != 1;
+	bool line = argc == 2 && str_is(argv[1], "line");
+
+	is_test = argc == 2 && (line || str_is(argv[1], "ports")) && sys(getpid, 0) != 1;
 	block_signals();
-	if (is_test) {
-		ports = (struct ports){ 3, 4, 5 };
-		for (int fd = 3; fd <= 5; fd++)
-			sys(fcntl, fd, F_SETFD, FD_CLOEXEC);
-		sys(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-		run_command();
-		switch_off();
-	}
+	if (is_test)
+		run_test(line);
 	setup_mounts();
 	hold_std();
 	setup_modules();

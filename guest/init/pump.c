@@ -19,7 +19,7 @@
 struct stream {
 	char buf[32768];
 	size_t at, len;
-	int from, to;	/* -1: ended */
+	int from, to;	/* NO_FD: ended */
 	uint64_t total; /* bytes that `to` has taken */
 	uint64_t left;	/* bytes that are still to be read */
 };
@@ -37,9 +37,9 @@ static bool stream_read(struct stream *s)
 	size_t max = s->left < sizeof(s->buf) ? (size_t)s->left : sizeof(s->buf);
 	long n;
 
-	if (s->from < 0 || !empty(s) || !max)
+	if (s->from == NO_FD || !empty(s) || !max)
 		return true;
-	n = sys(read, s->from, s->buf, max);
+	n = fd_read(s->from, s->buf, max);
 	if (n == -EAGAIN || n == -EINTR)
 		return true;
 	if (n <= 0)
@@ -57,7 +57,7 @@ static bool stream_write(struct stream *s)
 
 	if (empty(s))
 		return true;
-	n = s->to < 0 ? -EPIPE : sys(write, s->to, s->buf + s->at, s->len - s->at);
+	n = s->to == NO_FD ? -EPIPE : fd_write(s->to, s->buf + s->at, s->len - s->at);
 	if (n > 0) {
 		s->at += (size_t)n;
 		s->total += (uint64_t)n;
@@ -74,15 +74,15 @@ static void close_in(struct child *child)
 {
 	static const char end_of_file = 4;
 
-	if (in.to < 0)
+	if (in.to == NO_FD)
 		return;
 	if (child->tty) {
 		sys(write, in.to, &end_of_file, 1);
 	} else {
 		sys_close(child->in);
-		child->in = -1;
+		child->in = NO_FD;
 	}
-	in.to = -1;
+	in.to = NO_FD;
 }
 
 static void pump_in(struct child *child)
@@ -100,27 +100,27 @@ static void pump_in(struct child *child)
 static void pump_out(struct stream *s)
 {
 	if (!stream_read(s))
-		s->from = -1;
+		s->from = NO_FD;
 	stream_write(s);
 }
 
 static bool done(const struct stream *s)
 {
-	return empty(s) && (s->from < 0 || !s->left);
+	return empty(s) && (s->from == NO_FD || !s->left);
 }
 
 /* --- the loop ----------------------------------------------------------------------------------- */
 
 static void watch(struct pollfd *p, struct stream *s)
 {
-	p[0] = (struct pollfd){ .fd = empty(s) && s->left ? s->from : -1, .events = POLLIN };
-	p[1] = (struct pollfd){ .fd = empty(s) ? -1 : s->to, .events = POLLOUT };
+	p[0] = (struct pollfd){ .fd = empty(s) && s->left ? s->from : NO_FD, .events = POLLIN };
+	p[1] = (struct pollfd){ .fd = empty(s) ? NO_FD : s->to, .events = POLLOUT };
 }
 
 /* Waits for something to do; the number of descriptors that are ready. */
 static long wait_for(int children, int ms)
 {
-	struct pollfd p[8];
+	struct pollfd p[POLL_MAX];
 	long n;
 
 	p[0] = (struct pollfd){ .fd = ports.control, .events = POLLIN };
@@ -128,7 +128,7 @@ static long wait_for(int children, int ms)
 	watch(p + 2, &in);
 	watch(p + 4, &out);
 	watch(p + 6, &err);
-	n = sys(poll, p, 8, ms);
+	n = fd_poll(p, POLL_MAX, ms);
 	if ((p[0].revents | p[2].revents) & POLLHUP)
 		sleep_ms(10); /* lkvm is gone, or the port is being reset: always ready */
 	return n;
@@ -139,9 +139,9 @@ static void reader_gone(struct child *child, struct stream *s)
 {
 	if (child->tty)
 		sys(kill, -child->pid, SIGHUP);
-	else if (s->from >= 0)
+	else if (s->from != NO_FD)
 		sys_close(s->from);
-	s->from = -1;
+	s->from = NO_FD;
 	s->at = s->len;
 }
 
@@ -193,7 +193,7 @@ static void last_words(struct stream *s)
 {
 	int n = 0;
 
-	if (s->from >= 0 && sys(ioctl, s->from, FIONREAD, &n) >= 0)
+	if (s->from != NO_FD && sys(ioctl, s->from, FIONREAD, &n) >= 0)
 		s->left = n > 0 ? (uint64_t)n : 0;
 }
 
@@ -204,7 +204,7 @@ static void drain(const struct child *child)
 	else
 		last_words(&out);
 	last_words(&err);
-	in.from = in.to = -1;
+	in.from = in.to = NO_FD;
 	in.at = in.len;
 	while (!done(&out) || !done(&err)) {
 		struct message msg;
@@ -214,7 +214,7 @@ static void drain(const struct child *child)
 		while (control_receive(&msg))
 			; /* too late for anything */
 		if ((!done(&out) || !done(&err)) &&
-		    !wait_for(-1, child->tty && empty(&out) ? DRAIN_MS : -1))
+		    !wait_for(NO_FD, child->tty && empty(&out) ? DRAIN_MS : -1))
 			break;
 	}
 }

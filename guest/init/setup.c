@@ -10,13 +10,15 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include "guest/line.h"
 #include "init.h"
 
 #define PORTS_MS 60000 /* a busy host that emulates its guest is slow */
 #define POLL_MS	 5
 #define CLASS	 "/sys/class/virtio-ports"
+#define DRIVER	 "/sys/bus/virtio/drivers/virtio_console"
 
-struct ports ports = { -1, -1, -1 };
+struct ports ports = { NO_FD, NO_FD, NO_FD };
 
 /* --- file systems ------------------------------------------------------------------------------- */
 
@@ -141,7 +143,7 @@ static int open_node(const char *dir)
 
 	JOIN(path, CLASS "/", dir, "/dev");
 	if (file_read(path, text, sizeof(text)) <= 0)
-		return -1;
+		return NO_FD;
 	for (unsigned i = 0; i < 2; i++) {
 		while (*at >= '0' && *at <= '9')
 			number[i] = number[i] * 10 + (unsigned)(*at++ - '0');
@@ -150,7 +152,7 @@ static int open_node(const char *dir)
 	}
 	sys(unlink, COMMAND_DIR "/port");
 	if (sys(mknod, COMMAND_DIR "/port", S_IFCHR | 0600, makedev(number[0], number[1])) < 0)
-		return -1;
+		return NO_FD;
 	fd = sys_open(COMMAND_DIR "/port", O_RDWR | O_NONBLOCK);
 	sys(unlink, COMMAND_DIR "/port");
 	return fd;
@@ -175,7 +177,8 @@ static void try_port(const char *dir)
 			*fds[i] = open_node(dir);
 }
 
-static void scan_ports(void)
+/* Tells of each file in path whose name begins with a v; their number. */
+static unsigned each_v(const char *path, void (*tell)(const char *name))
 {
 	struct dirent64 {
 		uint64_t ino, off;
@@ -184,16 +187,31 @@ static void scan_ports(void)
 		char name[];
 	};
 	static char buf[4096] __attribute__((aligned(8)));
-	int fd = sys_open(CLASS, O_RDONLY | O_DIRECTORY);
+	int fd = sys_open(path, O_RDONLY | O_DIRECTORY);
+	unsigned count = 0;
 	long n;
 
 	if (fd < 0)
-		return;
+		return 0;
 	while ((n = sys(getdents64, fd, buf, sizeof(buf))) > 0)
 		for (long at = 0; at < n; at += ((struct dirent64 *)(buf + at))->len)
-			if (((struct dirent64 *)(buf + at))->name[0] == 'v')
-				try_port(((struct dirent64 *)(buf + at))->name);
+			if (((struct dirent64 *)(buf + at))->name[0] == 'v') {
+				count++;
+				tell(((struct dirent64 *)(buf + at))->name);
+			}
 	sys_close(fd);
+	return count;
+}
+
+static void no_more(const char *name)
+{
+	(void)name;
+}
+
+/* Devices that the driver has; they are there when the modules are, their ports a little later. */
+static bool has_console(void)
+{
+	return each_v(DRIVER, no_more) > 0;
 }
 
 /* Until the driver has heard that the host is there a port neither reads nor writes. */
@@ -204,18 +222,25 @@ static bool connected(int fd)
 	return fd >= 0 && sys(poll, &p, 1, 0) >= 0 && !(p.revents & POLLHUP);
 }
 
-bool setup_ports(void)
+static bool setup_virtio(void)
 {
-	/* The driver makes the class when it is loaded; the ports come later. */
-	for (unsigned ms = 0; sys(faccessat, AT_FDCWD, CLASS, 0) >= 0 && ms < PORTS_MS; ms += POLL_MS) {
+	for (unsigned ms = 0; has_console() && ms < PORTS_MS; ms += POLL_MS) {
 		if (ports.control < 0 || ports.stdio < 0 || ports.err < 0)
-			scan_ports();
+			each_v(CLASS, try_port);
 		if (connected(ports.control) && connected(ports.stdio) && connected(ports.err))
 			return true;
 		sleep_ms(POLL_MS);
 	}
-	SAY("no virtio console with a port " COMMAND_PORT_CONTROL " came up: this kernel needs "
-	    "CONFIG_VIRTIO_PCI and CONFIG_VIRTIO_CONSOLE, built in or as modules that lkvm finds");
+	ports = (struct ports){ NO_FD, NO_FD, NO_FD };
+	return false;
+}
+
+bool setup_ports(void)
+{
+	if (setup_virtio() || line_setup())
+		return true;
+	SAY("no way to lkvm: this kernel needs CONFIG_VIRTIO_PCI and CONFIG_VIRTIO_CONSOLE, built in or as "
+	    "modules that lkvm finds, or a serial port " LINE_TTY " (CONFIG_SERIAL_8250)");
 	return false;
 }
 

@@ -102,7 +102,7 @@ static bool make_terminal(struct child *child, int theirs[3], const struct comma
 	slave = sys_open(path, O_RDWR | O_NOCTTY);
 	if (slave < 0)
 		return false;
-	*child = (struct child){ .in = master, .out = master, .err = -1, .tty = true };
+	*child = (struct child){ .in = master, .out = master, .err = NO_FD, .tty = true };
 	spawn_resize(child, start->cols, start->rows);
 	theirs[0] = theirs[1] = theirs[2] = slave;
 	return true;

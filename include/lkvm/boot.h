@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lkvm/gmem.h"
@@ -29,6 +30,8 @@
 
 #define PORT_COM1	0x3f8
 #define IRQ_COM1	4
+#define PORT_COM2	0x2f8	/* only where boot_conf says so */
+#define IRQ_COM2	3
 #define PORT_RTC	0x70
 #define IRQ_RTC		8
 #define PORT_I8042	0x60	/* and 0x64 */
@@ -45,6 +48,7 @@ struct boot_conf {
 	const char *cmdline;
 	unsigned cpus;
 	struct pci_windows windows;
+	bool two_serial; /* COM2 is there too */
 };
 
 /*

@@ -16,7 +16,7 @@ struct initramfs_conf {
 	const char *rootfs;  /* the folder that becomes the guest's root; NULL: none */
 	const char *program; /* a host's program with what it needs to start; NULL: none */
 	const char *modules; /* the folder with modules.dep; NULL: the kernel needs none */
-	const char *wanted[INITRAMFS_WANTED]; /* modules by name, up to a NULL */
+	const char *wanted[INITRAMFS_WANTED]; /* modules by name, up to a NULL; ?NAME isn't missed */
 	uint64_t ram;	     /* of the guest, bytes: what has to hold all this */
 };
 

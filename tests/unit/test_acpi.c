@@ -241,6 +241,7 @@ int main(void)
 	test_madt(table(xsdt, "APIC"), 3);
 	test_mcfg(table(xsdt, "MCFG"));
 	test_dsdt(u64(table(xsdt, "FACP") + 140));
+	ok(!dsdt_has(u64(table(xsdt, "FACP") + 140), "COM2", 4), "DSDT has no second serial port");
 	test_iasl("DSDT", u64(table(xsdt, "FACP") + 140));
 	test_iasl("FACP", table(xsdt, "FACP"));
 	test_iasl("APIC", table(xsdt, "APIC"));
@@ -251,8 +252,13 @@ int main(void)
 	memset(ram, 0, RAM);
 	conf.cpus = 64;
 	conf.windows.mem64_len = 0;
+	conf.two_serial = true;
 	is(acpi_build(&conf, &mem, &rsdp), 0, "64 vCPUs fit");
 	test_madt(table(u64(rsdp + 24), "APIC"), 64);
+	/* I/O 0x2f8, decoded in full, eight ports; then an interrupt: 3 */
+	ok(dsdt_has(u64(table(u64(rsdp + 24), "FACP") + 140), "COM2", 4) &&
+	   dsdt_has(u64(table(u64(rsdp + 24), "FACP") + 140), "\x47\1\xf8\2\xf8\2\1\x08", 8),
+	   "and a second serial port, when there is one");
 	test_iasl("DSDT", u64(table(u64(rsdp + 24), "FACP") + 140));
 
 	gmem_add(&small, 0, ram, 0x10000);

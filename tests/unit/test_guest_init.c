@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's first process, run on the host: its ports are socket pairs, lkvm's side is played here.
+ * The guest's first process, run on the host: its ports are socket pairs, lkvm's side is played here. And
+ * once more with its ports on a line, which lkvm's own machine/line.c takes apart.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 
 #include "guest/command.h"
 #include "lkvm/initramfs.h"
+#include "line_host.h"
 #include "machine/control.h"
 #include "tap.h"
 
@@ -24,9 +26,10 @@
 #define SECONDS 10
 
 static int image = -1; /* the program, as a file */
+static bool on_line;   /* its ports are on a line */
 
 struct guest {
-	pid_t pid;
+	pid_t pid, host; /* host: between a line and our ports */
 	int port[3]; /* control, stdio, err: our ends */
 	struct control control;
 	struct command_status status;
@@ -88,7 +91,7 @@ static void default_signals(void)
 
 static void boot(struct guest *g)
 {
-	char *argv[] = { "init", "ports", NULL }, *env[] = { NULL };
+	char *argv[] = { "init", on_line ? "line" : "ports", NULL }, *env[] = { NULL };
 	int pair[3][2];
 
 	memset(g, 0, sizeof(*g));
@@ -100,16 +103,21 @@ static void boot(struct guest *g)
 			exit(1);
 		g->port[i] = pair[i][0];
 	}
+	if (on_line)
+		g->host = line_host(pair);
 	g->pid = fork();
 	if (!g->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		default_signals();
 		/* Out of the way of 3, 4 and 5 first. */
 		for (int i = 0; i < 3; i++)
-			pair[i][1] = fcntl(pair[i][1], F_DUPFD, 50);
+			if (pair[i][1] >= 0)
+				pair[i][1] = fcntl(pair[i][1], F_DUPFD, 50);
 		image = fcntl(image, F_DUPFD_CLOEXEC, 60);
 		for (int i = 0; i < 3; i++) {
-			dup2(pair[i][1], 3 + i);
+			close(3 + i);
+			if (pair[i][1] >= 0)
+				dup2(pair[i][1], 3 + i);
 			close(pair[i][1]);
 		}
 		close_range(6, ~0U, CLOSE_RANGE_CLOEXEC);
@@ -182,6 +190,14 @@ static void turn(struct guest *g)
 	}
 }
 
+static void close_ports(struct guest *g)
+{
+	for (int i = 0; i < 3; i++)
+		close(g->port[i]);
+	if (g->host)
+		waitpid(g->host, NULL, 0); /* the ports have gone: it ends */
+}
+
 /* Until the status has come and with it all bytes; then BYE. */
 static void finish(struct guest *g)
 {
@@ -194,8 +210,7 @@ static void finish(struct guest *g)
 	if (!g->done)
 		kill(g->pid, SIGKILL); /* it has had its time */
 	waitpid(g->pid, NULL, 0);
-	for (int i = 0; i < 3; i++)
-		close(g->port[i]);
+	close_ports(g);
 	g->out[g->out_len] = 0;
 	g->err[g->err_len] = 0;
 }
@@ -403,8 +418,7 @@ static void nonsense(void)
 	ok(write(g.port[0], &head, sizeof(head)) == sizeof(head), "a message that is too long");
 	waitpid(g.pid, &status, 0);
 	ok(WIFEXITED(status), "ends it");
-	for (int i = 0; i < 3; i++)
-		close(g.port[i]);
+	close_ports(&g);
 	release(&g);
 }
 
@@ -412,14 +426,18 @@ int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
 	make_image();
-	statuses();
-	not_started();
-	order_is_kept();
-	big_streams();
-	daemons();
-	messages();
-	terminal();
-	nonsense();
+	for (unsigned i = 0; i < 2; i++) {
+		on_line = i;
+		printf("# ports %s\n", on_line ? "on a line" : "of their own");
+		statuses();
+		not_started();
+		order_is_kept();
+		big_streams();
+		daemons();
+		messages();
+		terminal();
+		nonsense();
+	}
 	ok(guest_init_len < 65536, "all this in less than 64 KiB");
 	return tap_end();
 }

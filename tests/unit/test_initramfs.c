@@ -278,8 +278,8 @@ static int order(void *wanted)
 
 static void orders(void)
 {
-	const char *wanted[] = { "virtio_console", "virtio-pci", "virtio_mmio", NULL };
-	const char *absent[] = { "no_such", NULL };
+	const char *wanted[] = { "?virtio_console", "virtio-pci", "virtio_mmio", NULL };
+	const char *absent[] = { "no_such", NULL }, *welcome[] = { "?no_such", NULL };
 	const char *circle[] = { "a", NULL };
 	char *folder;
 
@@ -303,6 +303,8 @@ static void orders(void)
 	is_str(said, "", "one that is built in is no problem");
 	is(quietly(order, absent), 0, "one that is nowhere");
 	ok(!list.n && strstr(said, "no_such"), "is said");
+	is(quietly(order, welcome), 0, "one that isn't missed");
+	ok(!list.n && !*said, "is passed over in silence");
 	is(quietly(order, circle), 0, "a circle");
 	is(list.n, 2, "has an end");
 	modules_close(&mods);
