@@ -2,7 +2,7 @@
 /*
  * loop: epoll, an eventfd for other threads' calls, timers as the epoll timeout, deferred tasks.
  *
- * Runs on: loop; loop_call, loop_quit and loop_here on any thread.
+ * Runs on: loop; loop_call, loop_post, loop_quit and loop_here on any thread.
  */
 #include "lkvm/loop.h"
 
@@ -23,10 +23,11 @@
 
 /* A call from another thread, on that thread's stack until it is done. */
 struct call {
+	struct loop_post post;
+	struct loop *loop;
 	void (*fn)(void *opaque);
 	void *opaque;
 	bool done;
-	struct call *next;
 };
 
 struct loop {
@@ -40,7 +41,7 @@ struct loop {
 
 	pthread_mutex_t lock; /* what follows */
 	pthread_cond_t called;
-	struct call *calls, **calls_end;
+	struct loop_post *posts, **posts_end;
 	bool running;
 	bool threaded;
 	pthread_t thread;
@@ -64,7 +65,7 @@ struct loop *loop_open(const char *name)
 		goto out;
 	strncpy(loop->name, name, sizeof(loop->name) - 1);
 	loop->tasks_end = &loop->tasks;
-	loop->calls_end = &loop->calls;
+	loop->posts_end = &loop->posts;
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->called, NULL);
 	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -231,41 +232,72 @@ static void wake(struct loop *loop)
 	eventfd_write(loop->wakefd, 1);
 }
 
-void loop_call(struct loop *loop, void (*fn)(void *opaque), void *opaque)
+/* Under the lock. */
+static void enqueue(struct loop *loop, struct loop_post *post)
 {
-	struct call call = { .fn = fn, .opaque = opaque };
+	post->next = NULL;
+	post->queued = true;
+	*loop->posts_end = post;
+	loop->posts_end = &post->next;
+	wake(loop);
+}
+
+static void run_posts(struct loop *loop)
+{
+	struct loop_post *post;
 
 	pthread_mutex_lock(&loop->lock);
-	if (!loop->running || pthread_equal(loop->thread, pthread_self())) {
+	while ((post = loop->posts)) {
+		loop->posts = post->next;
+		if (!loop->posts)
+			loop->posts_end = &loop->posts;
+		post->queued = false; /* from here on it may be posted again */
 		pthread_mutex_unlock(&loop->lock);
-		fn(opaque);
-		return;
+		post->run(post->opaque);
+		pthread_mutex_lock(&loop->lock);
 	}
-	*loop->calls_end = &call;
-	/* Our stack is fine: we don't return before it is off the list. */
-	/* cppcheck-suppress autoVariables */
-	loop->calls_end = &call.next;
-	wake(loop);
-	while (!call.done)
-		pthread_cond_wait(&loop->called, &loop->lock);
 	pthread_mutex_unlock(&loop->lock);
 }
 
-static void run_calls(struct loop *loop)
+void loop_post(struct loop *loop, struct loop_post *post)
 {
-	struct call *call;
+	pthread_mutex_lock(&loop->lock);
+	if (!post->queued)
+		enqueue(loop, post);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void run_call(void *opaque)
+{
+	struct call *call = opaque;
+	struct loop *loop = call->loop;
+
+	call->fn(call->opaque);
+	pthread_mutex_lock(&loop->lock);
+	call->done = true;
+	pthread_cond_broadcast(&loop->called);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+void loop_call(struct loop *loop, void (*fn)(void *opaque), void *opaque)
+{
+	struct call call = { .post = { .run = run_call, .opaque = &call }, .loop = loop, .fn = fn,
+			     .opaque = opaque };
+	bool running;
 
 	pthread_mutex_lock(&loop->lock);
-	while ((call = loop->calls)) {
-		loop->calls = call->next;
-		if (!loop->calls)
-			loop->calls_end = &loop->calls;
+	running = loop->running;
+	if (!running || pthread_equal(loop->thread, pthread_self())) {
 		pthread_mutex_unlock(&loop->lock);
-		call->fn(call->opaque);
-		pthread_mutex_lock(&loop->lock);
-		call->done = true;
-		pthread_cond_broadcast(&loop->called);
+		if (!running)
+			run_posts(loop);
+		fn(opaque);
+		return;
 	}
+	/* Our stack is fine: we don't return before it is off the list. */
+	enqueue(loop, &call.post);
+	while (!call.done)
+		pthread_cond_wait(&loop->called, &loop->lock);
 	pthread_mutex_unlock(&loop->lock);
 }
 
@@ -290,7 +322,7 @@ static void run_ready(struct loop *loop)
 	run_timers(loop);
 	if (woken) {
 		eventfd_read(loop->wakefd, &n);
-		run_calls(loop);
+		run_posts(loop);
 	}
 	run_tasks(loop);
 }
@@ -326,7 +358,7 @@ int loop_run(struct loop *loop)
 	set_running(loop, true);
 	err = turns(loop);
 	set_running(loop, false);
-	run_calls(loop); /* who called while we were leaving must not wait for ever */
+	run_posts(loop); /* who called while we were leaving must not wait for ever */
 	loop->quit = false;
 	return err;
 }
@@ -378,6 +410,6 @@ void loop_stop(struct loop *loop)
 	pthread_join(loop->thread, NULL);
 	loop->threaded = false;
 	set_running(loop, false);
-	run_calls(loop);
+	run_posts(loop);
 	loop->quit = false;
 }

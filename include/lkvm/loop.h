@@ -36,6 +36,14 @@ struct loop_task {
 	struct loop_task *next, **link; /* link != NULL: queued */
 };
 
+/* What one thread wants done on another's loop. Zero-initialise, set run and opaque. */
+struct loop_post {
+	void (*run)(void *opaque);
+	void *opaque;
+	struct loop_post *next;
+	bool queued;
+};
+
 struct loop_timer {
 	void (*fire)(void *opaque);
 	void *opaque;
@@ -72,6 +80,13 @@ void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
  * the caller holds.
  */
 void loop_call(struct loop *loop, void (*fn)(void *opaque), void *opaque);
+
+/*
+ * Runs post->run on the loop's thread, without waiting for it; any thread. Posted again before it ran
+ * it runs once. Posts and calls of one thread run in their order. The post stays in place until it ran.
+ * A loop tells another one something in this way, as two that wait for each other would for ever.
+ */
+void loop_post(struct loop *loop, struct loop_post *post);
 
 /* A number that grows with every watch that was ready; any thread. */
 uint64_t loop_events(struct loop *loop);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The event loop: watches, calls from other threads, tasks, timers. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -58,6 +59,49 @@ static void test_calls(void)
 	ok(loop_here(loop), "after the stop the caller counts as the loop");
 	loop_call(loop, count, &n);
 	is(n, 4001, "... and runs calls itself");
+}
+
+/* Two loops that answer each other: with loop_call() they would soon wait for each other. */
+static struct pong {
+	struct loop *to;
+	struct loop_post post;
+	struct pong *other;
+	atomic_uint runs;
+	unsigned left;
+} ping, pong;
+
+static void answer(void *opaque)
+{
+	struct pong *p = opaque;
+
+	p->runs++;
+	if (p->left && p->left--)
+		loop_post(p->other->to, &p->other->post);
+}
+
+static void test_posts(void)
+{
+	struct loop *other = loop_open("other");
+
+	ping = (struct pong){ loop, { answer, &ping, NULL, false }, &pong, 0, 2000 };
+	pong = (struct pong){ other, { answer, &pong, NULL, false }, &ping, 0, 2000 };
+	loop_post(loop, &ping.post);
+	loop_post(loop, &ping.post);
+	is(ping.runs, 0, "a post waits for its loop");
+	ping.left = 0;
+	loop_call(loop, count, &hits);
+	is(ping.runs, 1, "... runs before a call that came later, and once though posted twice");
+	loop_start(loop);
+	loop_start(other);
+	ping.left = 2000;
+	loop_post(loop, &ping.post);
+	loop_post(other, &pong.post);
+	for (int i = 0; i < 2000 && (ping.runs < 1000 || pong.runs < 1000); i++)
+		usleep(1000);
+	ok(ping.runs >= 1000 && pong.runs >= 1000, "two loops post to each other at once");
+	loop_stop(loop);
+	loop_stop(other);
+	loop_close(other);
 }
 
 static void quit(void *opaque)
@@ -171,6 +215,7 @@ int main(void)
 	test_tasks();
 	test_timers();
 	test_calls();
+	test_posts();
 	loop_close(loop);
 	return tap_end();
 }
