@@ -3,7 +3,7 @@
  * blk: the virtio block device (virtio 1.x, 5.2): what it offers, its configuration and cache mode,
  * its queues. What becomes of a request is in blk_io.c.
  *
- * Runs on: loop; blk_open on main.
+ * Runs on: the queue's loop (kick, queue_*), home (all else); blk_open on main.
  */
 #include <endian.h>
 #include <limits.h>
@@ -70,7 +70,7 @@ static void blk_kick(struct vdev *dev, unsigned n)
 	struct virtq *q = vdev_queue(dev, n);
 	struct vreq *vr;
 
-	while (!dev->failed && vdev_budget(dev) && (vr = virtq_pop(q)))
+	while (!dev->failed && vdev_budget(dev, n) && (vr = virtq_pop(q)))
 		blk_io_serve(bq, vr);
 }
 
@@ -133,15 +133,15 @@ static void blk_config_write(struct vdev *dev, unsigned off, const uint8_t *val,
 
 /* --- life ------------------------------------------------------------------------------------ */
 
+static void blk_queue_close(struct vdev *dev, unsigned n)
+{
+	blk_io_close(&to_blk(dev)->queue[n]);
+}
+
 static void blk_close(struct vdev *dev)
 {
-	struct blk *blk = to_blk(dev);
-	unsigned nqueues = dev->nqueues;
-
 	vdev_fini(dev);
-	for (unsigned n = 0; n < nqueues; n++)
-		blk_io_close(&blk->queue[n]);
-	free(blk);
+	free(to_blk(dev));
 }
 
 static const struct vdev_class blk_class = {
@@ -154,6 +154,7 @@ static const struct vdev_class blk_class = {
 	.start = blk_start,
 	.kick = blk_kick,
 	.queue_stop = blk_queue_stop,
+	.queue_close = blk_queue_close,
 	.config_write = blk_config_write,
 	.close = blk_close,
 };
@@ -233,6 +234,8 @@ struct vport *blk_open(const struct vdev_conf *conf, struct disk *disk, const ch
 		      blk_features(blk->info, queues), max, queues))
 		goto out_free;
 	blk_set_config(blk, size, queues);
+	if (conf->n_loops > 1 && vdev_spread(&blk->dev, conf->loops, conf->n_loops))
+		goto out_close;
 	if (vdev_mask(&blk->dev, conf->features))
 		goto out_close;
 	/* 5.2.5.2: CONFIG_WCE isn't offered without FLUSH, though it may be accepted so. */

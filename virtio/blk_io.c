@@ -3,7 +3,7 @@
  * blk_io: the block device's requests (virtio 1.x, 5.2.6; not zoned): each becomes disk operations
  * on the guest's own pages, any number at a time, in any order.
  *
- * Runs on: loop.
+ * Runs on: the queue's loop.
  *
  * A request is a 16-byte header, data, and one status byte, cut into descriptors as the driver
  * likes: the header is the first 16 readable bytes, the status the last writable one, data the rest.
@@ -303,7 +303,7 @@ static int open_context(struct blk_queue *bq, unsigned size)
 	if (bq->dq && bq->depth >= size)
 		return 0;
 	blk_io_close(bq);
-	bq->dq = disk_queue_open(bq->blk->disk, bq->blk->dev.loop, size);
+	bq->dq = disk_queue_open(bq->blk->disk, bq->blk->dev.queue[bq->n].loop, size);
 	bq->depth = size;
 	return bq->dq ? 0 : -ENOMEM;
 }

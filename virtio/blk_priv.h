@@ -41,11 +41,12 @@ struct blk {
 	const struct disk_info *info;
 	uint64_t sectors;
 	char id[BLK_ID_LEN];
-	bool write_through; /* each write is durable before it completes */
+	/* Each write is durable before it completes. Set at home, where the driver's writes arrive. */
+	atomic_bool write_through;
 	struct blk_queue queue[];
 };
 
-/* --- blk_io.c: on the loop ------------------------------------------------------------------- */
+/* --- blk_io.c: on the queue's loop ---------------------------------------------------------- */
 
 int blk_io_start(struct blk_queue *bq, unsigned size); /* 0 or -ENOMEM */
 void blk_io_serve(struct blk_queue *bq, struct vreq *vr);

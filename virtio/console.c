@@ -56,7 +56,7 @@ static bool port_print(struct port *port)
 		if (port->stash_at == port->stash_len) {
 			if (!out->left)
 				return true;
-			if (!vdev_budget(&port->con->dev))
+			if (!vdev_budget(&port->con->dev, port_tx_queue(port)))
 				return false;
 			port->stash_at = 0;
 			port->stash_len = out->left < sizeof(port->stash) ? out->left :
@@ -93,7 +93,7 @@ static void port_transmit(struct port *port)
 	struct virtq *q = vdev_queue(dev, port_tx_queue(port));
 
 	for (;;) {
-		if (!port->tx && vdev_budget(dev))
+		if (!port->tx && vdev_budget(dev, port_tx_queue(port)))
 			port->tx = virtq_pop(q);
 		if (port->tx)
 			console_tell_size(port->con);
@@ -123,7 +123,8 @@ static void port_receive(struct port *port)
 
 	if (port->con->multiport && !port->guest_open)
 		return;
-	while (chan_pending(port->chan) && vdev_budget(dev) && (r = virtq_pop(q))) {
+	while (chan_pending(port->chan) && vdev_budget(dev, port_rx_queue(port)) &&
+	       (r = virtq_pop(q))) {
 		port_fill(port, r);
 		virtq_push(q, r);
 	}

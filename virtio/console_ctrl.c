@@ -80,7 +80,8 @@ void console_ctrl_send(struct console *con)
 
 	if (!con->multiport)
 		return;
-	while ((port = ctrl_next(con)) && vdev_budget(&con->dev) && (r = virtq_pop(q))) {
+	while ((port = ctrl_next(con)) && vdev_budget(&con->dev, CONSOLE_CTRL_RX) &&
+	       (r = virtq_pop(q))) {
 		unsigned event = (unsigned)__builtin_ctz(port->pending);
 
 		/* Too small: it goes back empty, and the message waits for a better one. */
@@ -148,7 +149,7 @@ void console_ctrl_receive(struct console *con)
 	struct ctrl_msg msg;
 	struct vreq *r;
 
-	while (vdev_budget(&con->dev) && (r = virtq_pop(q))) {
+	while (vdev_budget(&con->dev, CONSOLE_CTRL_TX) && (r = virtq_pop(q))) {
 		if (con->multiport && vread(&r->out, &msg, sizeof(msg)))
 			ctrl_handle(con, &msg);
 		virtq_push(q, r);

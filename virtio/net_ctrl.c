@@ -141,7 +141,7 @@ void net_ctrl_run(struct net *net, unsigned n)
 	struct vreq *r;
 	uint8_t ack;
 
-	while (vdev_budget(&net->dev) && (r = virtq_pop(q))) {
+	while (vdev_budget(&net->dev, n) && (r = virtq_pop(q))) {
 		/* Without room for an answer nothing is done either: the driver couldn't know. */
 		ack = r->in.left && run(net, &r->out) ? ACK_OK : ACK_ERR;
 		vwrite(&r->in, &ack, sizeof(ack));

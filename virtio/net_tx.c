@@ -94,7 +94,7 @@ void net_tx_run(struct net_tx *tx)
 	struct virtq *q = vdev_queue(&net->dev, net_txq(tx->pair));
 	struct vreq *r;
 
-	while (!tx->blocked && vdev_budget(&net->dev) && (r = virtq_pop(q))) {
+	while (!tx->blocked && vdev_budget(&net->dev, net_txq(tx->pair)) && (r = virtq_pop(q))) {
 		if (send_one(net, tx->pair, r)) {
 			tx->blocked = true;
 			virtq_unpop(q, r);

@@ -9,6 +9,15 @@ static inline struct vdev *to_vdev(struct vport *port)
 	return (struct vdev *)((char *)port - offsetof(struct vdev, port));
 }
 
+/* vdev.c: on the queue's loop */
+int vdev_queue_start(struct vdev_queue *vq, const struct virtq_conf *conf, int kick_fd,
+		     struct irq call);
+void vdev_queue_serve(struct vdev_queue *vq); /* started, and the device is live */
+void vdev_queue_stop(struct vdev_queue *vq);
+
+/* vdev_verbs.c */
+extern const struct vport_ops vdev_port_ops;
+
 /* vdev_features.c */
 bool vdev_port_acceptable(struct vport *port, uint64_t features);
 void vdev_set_legacy(struct vdev *dev);

@@ -3,7 +3,9 @@
  * vdev: the core shared by every device that runs in this process, and the vport it shows.
  *
  * A device is a vdev_class and a few verbs, all of which run on the device's loop; it contains no
- * lock, no thread and no signal handler. The core does features, configuration bytes with their
+ * lock, no thread and no signal handler. A device with many queues can have them on several loops
+ * (vdev_spread): then what belongs to a queue is touched on the queue's loop only, and what belongs
+ * to the device on its home, the first of them. The core does features, configuration bytes with their
  * generation, the kick path (quiet, kick, listen, look again), one flush per turn, failure and reset.
  *
  * A random number device, whole:
@@ -14,7 +16,7 @@
  *		struct vreq *r;
  *		uint8_t buf[256];
  *
- *		while (vdev_budget(dev) && (r = virtq_pop(q))) {
+ *		while (vdev_budget(dev, n) && (r = virtq_pop(q))) {
  *			size_t len = r->in.left < sizeof(buf) ? r->in.left : sizeof(buf);
  *
  *			if (getrandom(buf, len, 0) == (ssize_t)len)
@@ -26,6 +28,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -74,7 +77,10 @@ struct vdev_class {
 	const struct vport_field *fields;
 	const struct vdev_word *words; /* its features' names for features=+x,-y; NULL: none */
 
-	/* All on the device's loop; any may be NULL except kick and close. */
+	/*
+	 * Those with a queue's number on the loop of that queue, all others at home; any may be NULL
+	 * except kick and close.
+	 */
 	void (*accept)(struct vdev *dev);			 /* dev->accepted is final */
 	int (*queue_start)(struct vdev *dev, unsigned n);	 /* ring n is running; -errno refuses */
 	void (*start)(struct vdev *dev);			 /* DRIVER_OK */
@@ -88,6 +94,10 @@ struct vdev_class {
 	void (*kick)(struct vdev *dev, unsigned n);
 	/* Wait for (or drop) everything in flight of ring n; push nothing after return. */
 	void (*queue_stop)(struct vdev *dev, unsigned n);
+	/* The device is being reset; queue n, were it ever started, has been stopped. */
+	void (*queue_reset)(struct vdev *dev, unsigned n);
+	/* Before close: frees what is bound to the queue's loop. */
+	void (*queue_close)(struct vdev *dev, unsigned n);
 	/*
 	 * The driver wrote dev->config[off..off+len): val holds the bytes. The class stores what it
 	 * accepts with vdev_config_set(); anything else stays as it was.
@@ -100,9 +110,12 @@ struct vdev_class {
 struct vdev_queue {
 	struct virtq ring;
 	struct vdev *dev;
+	struct loop *loop; /* what follows belongs to it; changes only while the queue is stopped */
 	unsigned index;
-	unsigned max;  /* entries; 0: no such queue */
-	bool enabled;  /* queue_start came */
+	unsigned max;	 /* entries; 0: no such queue */
+	bool enabled;	 /* queue_start came */
+	bool serving;	 /* ... and DRIVER_OK, or legacy's first use */
+	unsigned budget; /* what is left of this turn; see vdev_budget */
 	char name[48];
 	struct loop_fd kick;
 	struct loop_task flush; /* end of turn: virtq_flush */
@@ -111,14 +124,15 @@ struct vdev_queue {
 struct vdev {
 	const struct vdev_class *class;
 	struct vport port;
-	struct loop *loop;
+	struct loop *loop;	   /* home */
+	struct loop **lane;	   /* the queues' loops, home first */
+	unsigned n_lanes;
 	const struct gmem *mem;
 	char name[24];
 	uint64_t accepted; /* valid from accept to reset */
 	bool modern;	   /* VERSION_1 was accepted: 1.x headers and rules, not the legacy ones */
 	bool live;	   /* DRIVER_OK (or legacy's first use) */
-	bool failed;
-	unsigned budget;   /* what is left of this turn; see vdev_budget */
+	atomic_bool failed;
 	uint64_t possible; /* features that `features=+x` may turn on */
 	struct vdev_queue *queue;
 	unsigned nqueues;
@@ -139,6 +153,13 @@ struct vdev {
 int vdev_init(struct vdev *dev, const struct vdev_class *class, const char *name, struct loop *loop,
 	      const struct gmem *mem, uint64_t features, const unsigned *queue_max, unsigned nqueues);
 void vdev_fini(struct vdev *dev); /* from class->close */
+
+/*
+ * Queue n on loops[n % n_loops], in place of all on one; loops[0] is the loop that vdev_init got. 0 or
+ * -ENOMEM. Before the device is used. vdev_place moves a queue that is stopped, from accept.
+ */
+int vdev_spread(struct vdev *dev, struct loop *const *loops, unsigned n_loops);
+void vdev_place(struct vdev *dev, unsigned n, unsigned lane);
 
 /*
  * The initial configuration, before the machine runs; reset restores it. len sets config_len.
@@ -172,19 +193,22 @@ static inline bool vdev_has(const struct vdev *dev, int bit)
 }
 
 /*
- * Bounds one turn: true and one unit taken while there is some left. When it runs out, the core
- * kicks the queue again on the next turn, after everybody else had theirs.
+ * Bounds one turn of queue n: true and one unit taken while there is some left. Else false, and the
+ * queue is kicked again on the next turn, after everybody else had theirs.
  */
-bool vdev_budget(struct vdev *dev);
+bool vdev_budget(struct vdev *dev, unsigned n);
 
 /*
  * Outside kick: ring n was found empty and the device wants to hear of the next buffer. Kicks again
- * by itself if one has come in between. On the loop.
+ * by itself if one has come in between. On the queue's loop.
  */
 void vdev_listen(struct vdev *dev, unsigned n);
 
-/* Kick ring n again on the next turn (work is left that no doorbell will announce). On the loop. */
+/* Kick ring n again on the next turn (work is left that no doorbell will announce). On its loop. */
 void vdev_rekick(struct vdev *dev, unsigned n);
 
-/* The driver broke a rule only a reset mends: NEEDS_RESET, logged once, kicks ignored until then. */
+/*
+ * The driver broke a rule only a reset mends: NEEDS_RESET, logged once, kicks ignored until then. On
+ * any of its loops.
+ */
 void vdev_fail(struct vdev *dev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

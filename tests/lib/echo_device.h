@@ -36,7 +36,7 @@ static inline void echo_kick(struct vdev *d, unsigned n)
 	struct echo *e = to_echo(d);
 	struct vreq *r;
 
-	while (vdev_budget(d) && (!e->hold || !e->held) && (r = virtq_pop(vdev_queue(d, n)))) {
+	while (vdev_budget(d, n) && (!e->hold || !e->held) && (r = virtq_pop(vdev_queue(d, n)))) {
 		uint8_t byte = 0;
 
 		if (e->hold) {

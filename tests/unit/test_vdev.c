@@ -29,7 +29,7 @@ static void toy_kick(struct vdev *dev, unsigned n)
 	struct vreq *r;
 
 	toy.kicks++;
-	while (vdev_budget(dev) && (r = virtq_pop(vdev_queue(dev, n)))) {
+	while (vdev_budget(dev, n) && (r = virtq_pop(vdev_queue(dev, n)))) {
 		if (toy.hold) {
 			toy.held[toy.n_held++] = r;
 			continue;
