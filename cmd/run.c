@@ -17,6 +17,7 @@
 #include "lkvm/vm.h"
 #include "run_command.h"
 #include "run_debug.h"
+#include "run_iothread.h"
 #include "run_watch.h"
 
 #define MIB (1ULL << 20)
@@ -38,11 +39,12 @@ static const struct opt_key disk_keys[] = {
 	{ .name = "direct", .kind = OPT_BOOL, AT_DISK(direct), .help = "past the page cache (O_DIRECT)" },
 	{ .name = "format", .kind = OPT_STRING, AT_DISK(format), .help = "raw; never guessed" },
 	{ .name = "serial", .kind = OPT_STRING, AT_DISK(serial), .help = "up to 20 bytes" },
-	{ .name = "queues", .kind = OPT_UINT, AT_DISK(queues), .min = 1, .max = 16,
+	{ .name = "queues", .kind = OPT_UINT, AT_DISK(queues), .min = 1, .max = CONFIG_QUEUES,
 	  .help = "request queues (1)" },
 	{ .name = "queue-size", .kind = OPT_UINT, AT_DISK(queue_size), .min = 2, .max = 1024,
 	  .help = "entries a queue, a power of two" },
-	{ .name = "iothread", .kind = OPT_STRING, AT_DISK(iothread), .help = "I/O thread of that name" },
+	{ .name = "iothread", .kind = OPT_STRING, AT_DISK(iothread),
+	  .help = "I/O thread of that name; A+B: its queues in turn on both" },
 	{ .name = "virtio", .kind = OPT_CHOICE, AT_DISK(virtio), .words = layout_words,
 	  .help = "this device's layout" },
 	{ .name = "features", .kind = OPT_FEATURES, AT_DISK(features), .help = "turn features on or off" },
@@ -190,6 +192,8 @@ static int set_disk(void *dst, const char *what, const char *value)
 	}
 	if (!err && bad_queue_size(what, disk->queue_size))
 		err = -EINVAL;
+	if (!err && disk->iothread)
+		err = check_iothreads(what, disk->iothread, disk->queues);
 	if (!err && disk->serial && strlen(disk->serial) > 20) {
 		log_err(NULL, "%s: serial: '%s' is longer than 20 bytes", what, disk->serial);
 		err = -EINVAL;
@@ -266,6 +270,8 @@ static int set_net(void *dst, const char *what, const char *value)
 	}
 	if (!err && bad_queue_size(what, net->queue_size))
 		err = -EINVAL;
+	if (!err && net->iothread)
+		err = check_iothreads(what, net->iothread, 1);
 	if (!err)
 		err = check_net_mode(net, what, seen);
 	return err ? err : check_net_twice(conf, net, what);

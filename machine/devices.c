@@ -13,22 +13,21 @@
 
 #include "lkvm/log.h"
 
-/* The loop a device runs on: the shared one, or that of the named thread, made at first mention. */
-static struct loop *find_loop(struct devices *d, const char *name)
+/* The loops a device runs on: the shared one, or those of the named threads. */
+static int set_loops(struct devices *d, const char *names, struct vdev_conf *vc,
+		     struct loop *loops[CONFIG_QUEUES])
 {
-	struct iothread *t = d->thread;
+	int n = 1;
 
-	if (!name)
-		return d->io;
-	for (; t != d->thread + d->n_threads; t++)
-		if (!strcmp(t->name, name))
-			return t->loop;
-	t->loop = loop_open(name);
-	if (!t->loop)
-		return NULL;
-	t->name = name;
-	d->n_threads++;
-	return t->loop;
+	loops[0] = d->io;
+	if (names)
+		n = iothreads_find(&d->threads, names, loops, CONFIG_QUEUES);
+	if (n < 0)
+		return n;
+	vc->loop = loops[0];
+	vc->loops = loops;
+	vc->n_loops = (unsigned)n;
+	return 0;
 }
 
 /* A device's own features=... come behind those for all devices. */
@@ -64,6 +63,7 @@ static int add_disk(struct devices *d, unsigned i)
 	char name[24], features[256];
 	struct vdev_conf vc = { .name = name, .mem = d->mem, .features = features,
 				.queues = (unsigned)c->queues, .queue_size = (unsigned)c->queue_size };
+	struct loop *loops[CONFIG_QUEUES];
 	struct vport *port;
 	struct disk *disk;
 
@@ -74,8 +74,7 @@ static int add_disk(struct devices *d, unsigned i)
 	if (!disk)
 		return -ENODEV;
 	d->disk[d->n_disks++] = disk;
-	vc.loop = find_loop(d, c->iothread);
-	port = vc.loop ? blk_open(&vc, disk, c->serial) : NULL;
+	port = set_loops(d, c->iothread, &vc, loops) ? NULL : blk_open(&vc, disk, c->serial);
 	return port ? add_function(d, port, c->virtio) : -ENODEV;
 }
 
@@ -102,6 +101,7 @@ static int add_net(struct devices *d, unsigned i)
 				 .queues = c->queues ? (unsigned)c->queues : 1,
 				 .publish = c->publish.item, .n_publish = c->publish.n,
 				 .mac = nc.mac };
+	struct loop *loops[CONFIG_QUEUES];
 	struct vport *port;
 	struct netif *nif;
 
@@ -111,8 +111,7 @@ static int add_net(struct devices *d, unsigned i)
 	memcpy(nc.mac, c->mac, sizeof(nc.mac));
 	if (!memcmp(nc.mac, none, sizeof(none)))
 		make_mac(nc.mac);
-	vc.loop = find_loop(d, c->iothread);
-	if (!vc.loop)
+	if (set_loops(d, c->iothread, &vc, loops))
 		return -ENOMEM;
 	nif = netif_open(name, &ic);
 	if (!nif)
@@ -157,26 +156,17 @@ int devices_open(struct devices *d)
 
 int devices_start(struct devices *d)
 {
-	int err = 0;
-
-	for (unsigned i = 0; i < d->n_threads && !err; i++)
-		err = loop_start(d->thread[i].loop);
-	return err;
+	return iothreads_start(&d->threads);
 }
 
 uint64_t devices_events(struct devices *d)
 {
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < d->n_threads; i++)
-		n += loop_events(d->thread[i].loop);
-	return n;
+	return iothreads_events(&d->threads);
 }
 
 void devices_stop(struct devices *d)
 {
-	for (unsigned i = 0; i < d->n_threads; i++)
-		loop_stop(d->thread[i].loop);
+	iothreads_stop(&d->threads);
 }
 
 void devices_close(struct devices *d)
@@ -185,6 +175,5 @@ void devices_close(struct devices *d)
 		virtio_pci_close(d->dev[--d->n]);
 	while (d->n_disks)
 		disk_close(d->disk[--d->n_disks]);
-	while (d->n_threads)
-		loop_close(d->thread[--d->n_threads].loop);
+	iothreads_close(&d->threads);
 }

@@ -2,15 +2,10 @@
 /* devices: the virtio devices of a machine, from their options to PCI functions. */
 #pragma once
 
+#include "iothreads.h"
 #include "lkvm/config.h"
 
 #define DEVICES_MAX (CONFIG_DISKS + CONFIG_NETS + 2)
-
-/* An I/O thread by name (iothread=NAME). */
-struct iothread {
-	const char *name;
-	struct loop *loop;
-};
 
 struct devices {
 	/* set by the machine */
@@ -27,8 +22,7 @@ struct devices {
 	struct virtio_pci *dev[DEVICES_MAX];
 	struct disk *disk[CONFIG_DISKS];
 	unsigned n, n_disks;
-	struct iothread thread[DEVICES_MAX];
-	unsigned n_threads;
+	struct iothreads threads;
 };
 
 int devices_open(struct devices *d);  /* 0 or -errno, logged; close also after an error */

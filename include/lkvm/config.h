@@ -15,6 +15,7 @@
 
 #define CONFIG_DISKS 16
 #define CONFIG_NETS 24
+#define CONFIG_QUEUES 16 /* the most of one device: queues=, and threads in iothread= */
 
 enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
 
@@ -22,7 +23,8 @@ enum config_console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
 enum { LAYOUT_DEFAULT = 3 };
 
 struct config_disk {
-	char *path, *format, *serial, *iothread, *features;
+	char *path, *format, *serial, *features;
+	char *iothread; /* "A+B": queue n on the nth of them, from the beginning again after the last */
 	bool readonly, direct;
 	uint64_t queues, queue_size; /* 0: the device's default */
 	unsigned virtio;	     /* enum virtio_layout or LAYOUT_DEFAULT */
