@@ -62,6 +62,11 @@ int set_idle_timeout(void *dst, const char *what, const char *value)
 	return parse_time(what, value, &watch_of(dst)->idle_timeout);
 }
 
+int set_lockup_timeout(void *dst, const char *what, const char *value)
+{
+	return parse_time(what, value, &watch_of(dst)->lockup_timeout);
+}
+
 int set_expect(void *dst, const char *what, const char *value)
 {
 	(void)what;

@@ -5,6 +5,7 @@
 int set_timeout(void *dst, const char *what, const char *value);
 int set_boot_timeout(void *dst, const char *what, const char *value);
 int set_idle_timeout(void *dst, const char *what, const char *value);
+int set_lockup_timeout(void *dst, const char *what, const char *value);
 int set_expect(void *dst, const char *what, const char *value);
 int set_fail_on(void *dst, const char *what, const char *value);
 int set_allow(void *dst, const char *what, const char *value);
@@ -21,6 +22,8 @@ int set_on_expect(void *dst, const char *what, const char *value);
 	  set_boot_timeout, NULL },                                                                \
 	{ 0, "idle-timeout", "T", "the same, without console output and device I/O",               \
 	  set_idle_timeout, NULL },                                                                \
+	{ 0, "lockup-timeout", "T", "every vCPU turning in place for so long, interrupts off: status 122", \
+	  set_lockup_timeout, NULL },                                                              \
 	{ 0, "expect", "REGEX", "a guest that ends without this on its console failed, status 123", \
 	  set_expect, NULL },                                                                      \
 	{ 0, "fail-on", "WHAT,...", "oops, kasan ..., or NAME=REGEX: seen on the console, status 121", \

@@ -203,6 +203,11 @@ struct gdb *gdb_open(struct loop *loop, const char *at, const struct gdb_ops *op
 	return NULL;
 }
 
+bool gdb_connected(struct gdb *g)
+{
+	return g && g->connected;
+}
+
 void gdb_close(struct gdb *g)
 {
 	static const char good_bye[] = "$X09#f1";

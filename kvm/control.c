@@ -38,7 +38,7 @@ struct gmem *control_mem(struct vm *vm)
 static struct vcpu *still_in(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->cpus; i++)
-		if (vm->cpu[i].running && !vm->cpu[i].out)
+		if (vcpu_is_in(&vm->cpu[i]))
 			return &vm->cpu[i];
 	return NULL;
 }
@@ -73,15 +73,10 @@ void control_resume(struct vm *vm, uint64_t mask)
 {
 	pthread_mutex_lock(&vm->lock);
 	for (unsigned i = 0; i < VM_CPUS_MAX; i++) {
-		struct vcpu *cpu = &vm->cpu[i];
-
 		if (!(mask >> i & 1))
 			continue;
-		/* Before the hold goes: from then on its thread may be in KVM_RUN. */
-		if (cpu->run && !atomic_load(&vm->stopping))
-			__atomic_store_n(&cpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-		cpu->stopped = false;
-		atomic_store(&cpu->hold, false);
+		vm->cpu[i].stopped = false;
+		vcpu_release(&vm->cpu[i]);
 	}
 	pthread_cond_broadcast(&vm->stopped);
 	pthread_mutex_unlock(&vm->lock);

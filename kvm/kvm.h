@@ -75,6 +75,8 @@ int dev_create_vm(int dev);	   /* the VM's fd or -errno, logged */
 int vcpu_open(struct vcpu *cpu, struct vm *vm, unsigned id); /* 0 or -errno, logged */
 int vcpu_start(struct vcpu *cpu);			      /* its thread; 0 or -errno, logged */
 void vcpu_kick(struct vcpu *cpu);			      /* out of KVM_RUN, to look around */
+void vcpu_release(struct vcpu *cpu); /* no more held; with the VM's lock, then tell `stopped` */
+bool vcpu_is_in(const struct vcpu *cpu); /* not out yet, though held; with the VM's lock */
 void vcpu_join(struct vcpu *cpu);
 void vcpu_close(struct vcpu *cpu);
 

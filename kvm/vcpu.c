@@ -296,6 +296,19 @@ void vcpu_kick(struct vcpu *cpu)
 	pthread_kill(cpu->thread, KICK_SIGNAL);
 }
 
+void vcpu_release(struct vcpu *cpu)
+{
+	/* Before the hold goes: from then on its thread may be in KVM_RUN. */
+	if (cpu->run && !atomic_load(&cpu->vm->stopping))
+		__atomic_store_n(&cpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	atomic_store(&cpu->hold, false);
+}
+
+bool vcpu_is_in(const struct vcpu *cpu)
+{
+	return cpu->running && !cpu->out;
+}
+
 void vcpu_join(struct vcpu *cpu)
 {
 	if (!cpu->running)

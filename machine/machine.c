@@ -29,6 +29,7 @@
 #include "lkvm/term.h"
 #include "result.h"
 #include "signals.h"
+#include "stuck.h"
 #include "watcher.h"
 
 #define GIB (1ULL << 30)
@@ -62,6 +63,7 @@ struct machine {
 	struct devices devices;
 	struct examine examine;
 	struct debug debug;
+	struct stuck stuck;
 	struct signals signals;
 	unsigned sigterms;
 	uint64_t sigterm_at; /* the first */
@@ -448,6 +450,8 @@ static int run(struct machine *m)
 	if (err)
 		return STATUS_FAILED;
 	watcher_start(&m->watcher);
+	if (stuck_open(&m->stuck, m->main, m->vm, &m->debug, &m->watcher))
+		return STATUS_FAILED;
 	err = loop_run(m->main);
 	phase_mark("end");
 	return err ? STATUS_FAILED : verdict(m);
@@ -461,6 +465,7 @@ static void tear_down(struct machine *m)
 {
 	if (m->vm)
 		vm_stop(m->vm);
+	stuck_close(&m->stuck);
 	debug_close(&m->debug);
 	devices_stop(&m->devices);
 	if (m->io)

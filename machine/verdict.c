@@ -86,6 +86,17 @@ void verdict_timed_out(struct verdict *v, const char *fmt, ...)
 	va_end(ap);
 }
 
+void verdict_locked_up(struct verdict *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!v->late[0])
+		v->late_lockup = true;
+	va_start(ap, fmt);
+	note(v, v->late, fmt, ap);
+	va_end(ap);
+}
+
 void verdict_expected(struct verdict *v)
 {
 	pthread_mutex_lock(&v->lock);
@@ -177,8 +188,10 @@ int verdict_take(struct verdict *v)
 		return STATUS_FAILED;
 	if (v->how == ENDED_LOCKUP)
 		return cut_short(v, STATUS_LOCKUP, v->why);
-	if (v->how == ENDED_TIMEOUT || v->late[0])
-		return cut_short(v, STATUS_TIMEOUT, v->late[0] ? v->late : v->why);
+	if (v->late[0])
+		return cut_short(v, v->late_lockup ? STATUS_LOCKUP : STATUS_TIMEOUT, v->late);
+	if (v->how == ENDED_TIMEOUT)
+		return cut_short(v, STATUS_TIMEOUT, v->why);
 	if (v->failure[0]) {
 		log_err(NULL, "%s", v->failure);
 		return STATUS_FAIL_ON;

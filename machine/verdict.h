@@ -23,7 +23,7 @@ enum verdict_end {
 	ENDED_STATUS,	/* or gave a status of its own */
 	ENDED_EXPECTED, /* --on-expect=exit */
 	ENDED_GONE,	/* triple fault, KVM's internal errors, the user had enough */
-	ENDED_LOCKUP,	/* the watchdog expired */
+	ENDED_LOCKUP,	/* the watchdog expired, or every vCPU is stuck */
 	ENDED_TIMEOUT,
 	ENDED_PANIC,	/* ended after a panic, which has been reported */
 	ENDED_FAILED,	/* lkvm can't go on; the cause has been logged */
@@ -44,7 +44,8 @@ struct verdict {
 	char failure[VERDICT_LINE];
 	bool command, command_done;	 /* one is run in the guest; it has ended, with this: */
 	int command_status;
-	char late[VERDICT_LINE];	 /* a time-out that did not end the machine */
+	char late[VERDICT_LINE];	 /* a time-out or lockup that did not end the machine */
+	bool late_lockup;		 /* which of them */
 };
 
 void verdict_init(struct verdict *v, struct loop *loop, const char *expect);
@@ -62,6 +63,7 @@ void verdict_end_status(struct verdict *v, int status);
 void verdict_panic(struct verdict *v, bool said, const char *line);
 void verdict_failure(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void verdict_timed_out(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void verdict_locked_up(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void verdict_expected(struct verdict *v);
 /* A command is run in the guest, whose status will be the verdict unless something bad is seen ... */
 void verdict_command(struct verdict *v);

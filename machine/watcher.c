@@ -143,6 +143,23 @@ void watcher_hw_ended(void *opaque, enum hw_end how, unsigned value, const char 
 	}
 }
 
+/* Whose panic is on record is dead for that, and perhaps kept; but a crash kernel can hang as well. */
+void watcher_stuck(void *opaque, const char *how)
+{
+	struct watcher *w = opaque;
+
+	if (atomic_load(&w->panicked) && !atomic_load(&w->crash_kernel))
+		return;
+	if (w->conf->on_timeout == ON_KEEP) {
+		log_warn(NULL, "lockup: %s; the guest is kept", how);
+		verdict_locked_up(&w->verdict, "lockup: %s", how);
+		return;
+	}
+	if (w->conf->on_timeout == ON_DUMP)
+		w->dump = true;
+	verdict_end(&w->verdict, ENDED_LOCKUP, "lockup: %s", how);
+}
+
 /* --- clocks ---------------------------------------------------------------------------------- */
 
 static void expired(void *opaque, enum timeout which)
@@ -183,7 +200,7 @@ static uint64_t console_bytes(struct watcher *w)
 	return bytes;
 }
 
-static uint64_t all_activity(void *opaque)
+uint64_t watcher_activity(void *opaque)
 {
 	struct watcher *w = opaque;
 
@@ -253,7 +270,7 @@ int watcher_open(struct watcher *w, struct loop *loop, const struct config_watch
 	};
 	struct timeouts_conf tc = {
 		.after = { conf->timeout, conf->boot_timeout, conf->idle_timeout },
-		.activity = all_activity,
+		.activity = watcher_activity,
 		.expired = expired,
 		.opaque = w,
 	};

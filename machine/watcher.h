@@ -62,6 +62,11 @@ void watcher_start(struct watcher *w); /* the clocks run */
 void watcher_finish(struct watcher *w);
 void watcher_close(struct watcher *w);
 
+/* Every vCPU is stuck, as lockup_conf.stuck says it; opaque is the watcher. On main. */
+void watcher_stuck(void *opaque, const char *how);
+/* A number that changes while the guest's devices work or its consoles speak. */
+uint64_t watcher_activity(void *opaque);
+
 /* For vm_conf.ended and hw_power_user.ended; opaque is the watcher. */
 void watcher_vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *detail);
 void watcher_hw_ended(void *opaque, enum hw_end how, unsigned value, const char *by);

@@ -13,6 +13,9 @@
  *	io N		N reads of the clock's registers; 0: for ever
  *	hang-on, hang-off	turning round with interrupts on, off
  *	halt-on, halt-off	waiting for interrupts that never come, or cannot
+ *	aps-hang-on, aps-hang-off, aps-halt-on, aps-halt-off
+ *			the same for all other vCPUs; this one goes on
+ *	wander		for ever through more code than a loop that waits has, interrupts off
  */
 typedef unsigned char u8;
 typedef unsigned int u32;
@@ -118,6 +121,27 @@ static void watchdog(u32 ms)
 	}
 	feed();
 	config_write8(slot, 0x68, 2);
+}
+
+/* --- the other vCPUs ----------------------------------------------------------------------------- */
+
+#define AP_CODE 0x8000 /* where a start-up message of vector 8 makes them begin, in real mode */
+#define ICR	0xfee00300
+#define CLI	0xfa
+#define STI	0xfb
+#define HLT	0xf4
+#define NOP	0x90
+
+static void io(u32 n);
+
+/* cli or sti, then for ever hlt or nop. A message to nobody does no harm. */
+static void start_aps(u8 flag, u8 op)
+{
+	*(volatile u32 *)AP_CODE = 0xfdeb0000u | (u32)op << 8 | flag;
+	*(volatile u32 *)ICR = 0xc4500;
+	io(2000);
+	*(volatile u32 *)ICR = 0xc4600 | AP_CODE >> 12;
+	io(2000);
 }
 
 /* --- words ------------------------------------------------------------------------------------- */
@@ -234,6 +258,16 @@ static int one(const char **at)
 		__asm__ volatile("sti; 0: hlt; jmp 0b");
 	else if (word(at, "halt-off"))
 		__asm__ volatile("cli; 0: hlt; jmp 0b");
+	else if (word(at, "aps-hang-on"))
+		start_aps(STI, NOP);
+	else if (word(at, "aps-hang-off"))
+		start_aps(CLI, NOP);
+	else if (word(at, "aps-halt-on"))
+		start_aps(STI, HLT);
+	else if (word(at, "aps-halt-off"))
+		start_aps(CLI, HLT);
+	else if (word(at, "wander"))
+		__asm__ volatile("cli; 0: .rept 4096; nop; .endr; jmp 0b");
 	else
 		return 0;
 	while (**at == ' ')

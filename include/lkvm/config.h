@@ -44,7 +44,7 @@ enum config_on { ON_EXIT, ON_DUMP, ON_KEEP };
 
 /* How the guest is watched and judged; docs/verdicts.md. */
 struct config_watch {
-	uint64_t timeout, boot_timeout, idle_timeout; /* nanoseconds; 0: none */
+	uint64_t timeout, boot_timeout, idle_timeout, lockup_timeout; /* nanoseconds; 0: none */
 	char *expect, *allow;			      /* NULL: none */
 	unsigned fail_on;	    /* WATCH_BIT()s, when fail_on_given; else the default */
 	bool fail_on_given;

@@ -92,3 +92,19 @@ int control_nmi(struct vm *vm, unsigned cpu); /* delivered when it runs again */
  */
 int control_debug(struct vm *vm, const struct control_point points[CONTROL_POINTS], uint64_t step);
 struct control_stop control_stop(struct vm *vm, unsigned cpu);
+
+/* --- is it stuck? ---------------------------------------------------------------------------- */
+
+struct control_glance {
+	enum control_mp mp;
+	bool irqs; /* interrupts are on, or an NMI is on its way: it may go on when it is halted */
+	uint64_t rip;
+};
+
+/* Grows whenever a vCPU runs: the processor time of their threads, in nanoseconds. The VM has started. */
+uint64_t control_ran(struct vm *vm);
+/*
+ * Every vCPU at one and the same instant, then all go on. False, with nothing said and nothing changed,
+ * when they don't come out of KVM_RUN at once: one is inside a device, or a debugger holds it.
+ */
+bool control_glance(struct vm *vm, struct control_glance *cpus);

@@ -30,4 +30,5 @@ struct gdb;
 /* at: "unix:PATH" or "tcp:[ADDRESS:]PORT", the loopback's when no address is given. NULL: logged. */
 struct gdb *gdb_open(struct loop *loop, const char *at, const struct gdb_ops *ops, void *opaque);
 void gdb_stopped(struct gdb *gdb); /* a vCPU has come to a stop by itself */
+bool gdb_connected(struct gdb *gdb); /* NULL: no */
 void gdb_close(struct gdb *gdb);   /* says good-bye; the path is removed */

@@ -11,7 +11,7 @@ enum {
 	STATUS_OK = 0,	      /* powered off, or rebooted, and nothing bad was seen */
 	STATUS_PANIC = 120,   /* the kernel panicked, whatever came last */
 	STATUS_FAIL_ON = 121, /* the guest ended, but a --fail-on pattern was seen */
-	STATUS_LOCKUP = 122,  /* the watchdog expired */
+	STATUS_LOCKUP = 122,  /* the watchdog expired, or every vCPU is stuck */
 	STATUS_GONE = 123,    /* the guest went away without a verdict */
 	STATUS_TIMEOUT = 124, /* --timeout, --boot-timeout, --idle-timeout */
 	STATUS_FAILED = 125,  /* lkvm could not do its job */

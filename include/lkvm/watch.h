@@ -97,4 +97,29 @@ void timeouts_start(struct timeouts *t); /* the clocks run from here; on the loo
 void timeouts_booted(struct timeouts *t); /* BOOT is met; on the loop */
 void timeouts_close(struct timeouts *t);
 
-/* --- a closer look --------------------------------------------------------------------------- */
+/* --- lockup ---------------------------------------------------------------------------------- */
+
+#define LOCKUP_CPUS 64
+
+struct lockup_cpu {
+	enum { LOCKUP_RUNNING, LOCKUP_HALTED, LOCKUP_WAITING } is; /* WAITING: never started */
+	bool irqs;
+	uint64_t rip;
+};
+
+/* All on the loop. */
+struct lockup_conf {
+	unsigned cpus; /* up to LOCKUP_CPUS */
+	uint64_t spin; /* nanoseconds after which turning in place is a lockup; 0: it is none */
+	uint64_t (*ran)(void *opaque); /* a number that grows when a vCPU runs */
+	/* Every vCPU at the same instant; false: it can't be told just now. */
+	bool (*look)(void *opaque, struct lockup_cpu *cpus);
+	uint64_t (*activity)(void *opaque); /* changes while devices work or consoles speak */
+	void (*stuck)(void *opaque, const char *how); /* once: nobody looks any more */
+	void *opaque;
+};
+
+struct lockup;
+
+struct lockup *lockup_open(struct loop *loop, const struct lockup_conf *conf); /* NULL: logged */
+void lockup_close(struct lockup *l);

@@ -22,7 +22,7 @@ struct rig {
 	struct bus_slot slot;
 	struct bus_range ports;
 	struct vm *vm;
-	atomic_uint writes, last, reads, stops, died;
+	atomic_uint writes, last, reads, stops, died, read_us;
 };
 
 static uint64_t port_read(void *opaque, uint64_t off, unsigned len)
@@ -32,7 +32,9 @@ static uint64_t port_read(void *opaque, uint64_t off, unsigned len)
 	(void)off;
 	(void)len;
 	atomic_fetch_add(&r->reads, 1);
-	usleep(20000); /* a pause asked for now must find the value in the register */
+	/* A pause asked for now must find the value in the register. In pieces: a kick cuts a sleep. */
+	for (unsigned us = atomic_load(&r->read_us); us; us -= 1000)
+		usleep(1000);
 	return 0x5a;
 }
 
@@ -78,6 +80,7 @@ static struct rig *rig_open(const void *code, size_t len, unsigned cpus)
 	struct rig *r = calloc(1, sizeof(*r));
 	struct vm_conf conf = { .cpus = cpus, .ended = on_end, .stopped = on_stop, .opaque = r };
 
+	atomic_store(&r->read_us, 20000);
 	if (gmem_open(&r->mem, RAM, MAP_HOLE_START, MAP_HOLE_END, 0) < 0)
 		exit(1);
 	bus_init(&r->pio, "pio");
@@ -245,6 +248,66 @@ static void test_debug(void)
 	rig_close(r);
 }
 
+/* One glance, and what it has to see of vCPU 0; vCPU 1 was never started. */
+static bool sees(struct rig *r, enum control_mp mp, bool irqs)
+{
+	struct control_glance at[VM_CPUS_MAX] = { 0 };
+
+	return control_glance(r->vm, at) && at[0].mp == mp && at[0].irqs == irqs &&
+	       at[1].mp == CONTROL_WAITING;
+}
+
+static void test_glance(void)
+{
+	static const uint8_t busy[] = { 0xe6, PORT, 0xeb, 0xfc };
+	static const uint8_t halts[] = { 0xe6, PORT, 0xf4, 0xe6, PORT, 0xeb, 0xfe };
+	struct control_glance at[VM_CPUS_MAX];
+	struct rig *r = rig_open(busy, sizeof(busy), 2);
+	uint64_t then;
+	unsigned seen;
+
+	rig_start(r);
+	ok(wait_for(&r->writes, 10), "a guest runs");
+	then = control_ran(r->vm);
+	ok(sees(r, CONTROL_RUNNING, false), "a glance sees it running, interrupts off");
+	seen = atomic_load(&r->writes);
+	ok(wait_for(&r->writes, seen + 10), "it goes on afterwards");
+	ok(control_ran(r->vm) > then, "and the clock of its vCPUs as well");
+	control_pause(r->vm);
+	ok(!control_glance(r->vm, at), "one that is held is not looked at");
+	ok(control_paused(r->vm), "and stays held");
+	rig_close(r);
+
+	r = rig_open(halts, sizeof(halts), 2);
+	rig_start(r);
+	ok(wait_for(&r->writes, 1), "a guest that halts");
+	usleep(20000);
+	ok(sees(r, CONTROL_HALTED, false), "is seen to");
+	usleep(20000);
+	then = control_ran(r->vm);
+	usleep(20000);
+	is(control_ran(r->vm), then, "it takes no processor time");
+	is(atomic_load(&r->writes), 1, "and a glance does not wake it");
+	rig_close(r);
+}
+
+/* A read that takes longer than a glance has patience for. */
+static void test_glance_in_device(void)
+{
+	static const uint8_t code[] = { 0xe4, PORT, 0xeb, 0xfc };
+	struct rig *r = rig_open(code, sizeof(code), 2);
+	struct control_glance at[VM_CPUS_MAX];
+	unsigned seen;
+
+	atomic_store(&r->read_us, 300000);
+	rig_start(r);
+	ok(wait_for(&r->reads, 1), "a guest is inside of a long read");
+	ok(!control_glance(r->vm, at), "a glance gives up");
+	seen = atomic_load(&r->reads);
+	ok(wait_for(&r->reads, seen + 2), "and the guest goes on");
+	rig_close(r);
+}
+
 static void test_halted(void)
 {
 	static const uint8_t code[] = { 0xe6, PORT, 0xf4, 0xe6, PORT, 0xeb, 0xfe };
@@ -287,5 +350,7 @@ int main(void)
 	test_read_in_progress();
 	test_debug();
 	test_halted();
+	test_glance();
+	test_glance_in_device();
 	return tap_end();
 }

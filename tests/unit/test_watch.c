@@ -123,7 +123,7 @@ static void test_clocks(void)
 
 /* --- the verdict ----------------------------------------------------------------------------- */
 
-enum { PANIC = 1, FAIL = 2, EXPECT = 4, SEEN = 8, LATE = 16 };
+enum { PANIC = 1, FAIL = 2, EXPECT = 4, SEEN = 8, LATE = 16, STUCK = 32 };
 
 static const struct {
 	enum verdict_end how;
@@ -164,6 +164,10 @@ static const struct {
 	{ ENDED_OFF, 0, EXPECT | SEEN, 0, "what was expected, powered off" },
 	{ ENDED_TIMEOUT, 0, EXPECT | SEEN, 124, "what was expected, timed out" },
 	{ ENDED_OFF, 0, LATE, 124, "kept after a timeout, powered off" },
+	{ ENDED_GONE, 0, STUCK, 122, "kept after a lockup, ended by the user" },
+	{ ENDED_TIMEOUT, 0, STUCK, 122, "the same, timed out" },
+	{ ENDED_OFF, 0, STUCK | FAIL, 122, "oops, kept after a lockup, powered off" },
+	{ ENDED_GONE, 0, STUCK | PANIC, 120, "panicked, kept after a lockup" },
 };
 
 static int judge(unsigned i, struct verdict *v)
@@ -177,6 +181,8 @@ static int judge(unsigned i, struct verdict *v)
 		verdict_expected(v);
 	if (order[i].signs & LATE)
 		verdict_timed_out(v, "too long");
+	if (order[i].signs & STUCK)
+		verdict_locked_up(v, "lockup: every vCPU");
 	if (order[i].how == ENDED_STATUS)
 		verdict_end_status(v, order[i].own);
 	else
