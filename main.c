@@ -4,6 +4,7 @@
  *
  * Nothing else in lkvm ends the process.
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,12 +13,16 @@
 #include "lkvm/machine.h"
 #include "lkvm/term.h"
 
+#define OWN_PAGES 32768
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
 	const struct cmd *cmd;
 	int status;
 
+	/* Buffers and pools get pages of their own, which are nothing until they are written to. */
+	mallopt(M_MMAP_THRESHOLD, OWN_PAGES);
 	term_hold_std();
 	if (!name) {
 		log_err(NULL, "which command? `lkvm help` lists them; `lkvm run -k KERNEL` boots one");

@@ -114,7 +114,11 @@ struct vm *vm_open(const struct vm_conf *conf)
 		goto err_close;
 	vm->phys_bits = cpuid_phys_bits(vm->cpuid);
 	vm->fd = dev_create_vm(vm->dev);
-	if (vm->fd < 0 || vm_vmx_pages(vm) < 0 || vm_chips(vm) < 0 || vm_memory(vm) < 0)
+	/*
+	 * Memory before the chips: handing it over waits for KVM's readers, which is nothing as long as
+	 * there are none, but many milliseconds behind the registrations of the chips.
+	 */
+	if (vm->fd < 0 || vm_vmx_pages(vm) < 0 || vm_memory(vm) < 0 || vm_chips(vm) < 0)
 		goto err_close;
 
 	if (conf->tally) {

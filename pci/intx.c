@@ -19,6 +19,8 @@
  * - Detaching waits for what is on its way and drops the line. The trigger is written only while
  *   it is attached, so nothing is left in it; after attaching again level decides.
  *
+ * Most functions use MSI-X and never have a level: the irqfd is attached when the first one rises.
+ *
  * Lowering does not always drop the line. Mostly the guest is in its handler, has just read the
  * device's interrupt register, and its EOI is about to do so for free, while detaching costs KVM
  * two grace periods. But a guest can also have masked the line at the interrupt controller: then
@@ -67,15 +69,20 @@ static void detach(struct pci_func *f)
 	f->intx.attached = false;
 }
 
+/* From here on there may be no interrupts, if it fails; a guest that polls wouldn't notice. */
+static void try_attach(struct pci_func *f)
+{
+	int err = attach(f);
+
+	if (err)
+		log_guest(f->name, "cannot attach interrupt line %u: %s", f->intx.gsi,
+			  strerror(-err));
+}
+
 static void reattach(struct pci_func *f)
 {
-	int err;
-
 	detach(f);
-	err = attach(f);
-	if (err)
-		log_guest(f->name, "cannot attach interrupt line %u again: %s", f->intx.gsi,
-			  strerror(-err));
+	try_attach(f);
 }
 
 void pci_intx_set(struct pci_func *f, bool level)
@@ -84,7 +91,10 @@ void pci_intx_set(struct pci_func *f, bool level)
 		return;
 	pthread_mutex_lock(&f->intx.lock);
 	f->intx.level = level;
-	assert_line(f);
+	if (level && !f->intx.attached && !f->intx.disabled)
+		try_attach(f);
+	else
+		assert_line(f);
 	if (!level && f->intx.attached && f->intx.again)
 		reattach(f);
 	pthread_mutex_unlock(&f->intx.lock);
@@ -139,8 +149,8 @@ void pci_intx_update(struct pci_func *f)
 		f->intx.disabled = disabled;
 		if (disabled)
 			detach(f);
-		else
-			reattach(f);
+		else if (f->intx.level)
+			try_attach(f);
 	}
 	pthread_mutex_unlock(&f->intx.lock);
 }
@@ -159,9 +169,6 @@ int pci_intx_open(struct pci_func *f)
 	f->intx.resample = (struct loop_fd){ .fd = f->intx.resample_fd, .ready = resampled,
 					     .opaque = f };
 	err = loop_add(f->host->loop, &f->intx.resample, EPOLLIN);
-	if (err)
-		goto out;
-	err = attach(f);
 	if (err)
 		goto out;
 	f->config[PCI_INT_LINE] = (uint8_t)f->intx.gsi;

@@ -2,11 +2,15 @@
 /*
  * rules: compiles the table of patterns and the user's expressions, and tries lines against them.
  *
- * Runs on: rules_open and rules_close on main; the rest on any thread, nothing changes any more.
+ * The table's are compiled when their hint is first seen: to start with all of them ready would cost
+ * every guest a tenth of a millisecond and a hundred kilobytes, and most guests meet none.
+ *
+ * Runs on: rules_open and rules_close on main; the rest on any thread.
  */
 #include "watch/rules.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +26,8 @@ struct rule {
 	const char *hint; /* NULL: none */
 	bool counts;	  /* a group that wasn't asked for keeps its lines from the broader ones below */
 	char *own_name;
+	const char *ere; /* still to be compiled; NULL: it is, or can't be */
+	bool compiled;
 	regex_t re;
 };
 
@@ -67,8 +73,9 @@ static int add_patterns(struct rules *rules, unsigned groups)
 	for (const struct pattern *p = patterns; p->hint; p++) {
 		struct rule *rule = add(&rules->fail, &rules->n_fail);
 
-		if (!rule || compile(&rule->re, p->ere, "pattern"))
+		if (!rule)
 			return -ENOMEM;
+		rule->ere = p->ere;
 		rule->name = pattern_groups[p->group];
 		rule->hint = p->hint;
 		rule->counts = groups & WATCH_BIT(p->group);
@@ -88,6 +95,7 @@ static int add_own(struct rules *rules, const char *text)
 	snprintf(what, sizeof(what), "--fail-on %.*s", (int)(eq - text), text);
 	if (compile(&rule->re, eq + 1, what))
 		return -EINVAL;
+	rule->compiled = true;
 	rule->own_name = strndup(text, (size_t)(eq - text));
 	rule->name = rule->own_name ? rule->own_name : "--fail-on";
 	rule->counts = true;
@@ -108,6 +116,7 @@ static int read_allow_line(struct rules *rules, const char *path, unsigned numbe
 	rule = add(&rules->allow, &rules->n_allow);
 	if (!rule || compile(&rule->re, text, what))
 		return -EINVAL;
+	rule->compiled = true;
 	rules->n_allow++;
 	return 0;
 }
@@ -165,7 +174,8 @@ struct rules *rules_open(const struct rules_conf *conf)
 static void free_rules(struct rule *rule, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		regfree(&rule[i].re);
+		if (rule[i].compiled)
+			regfree(&rule[i].re);
 		free(rule[i].own_name);
 	}
 	free(rule);
@@ -190,6 +200,21 @@ static bool match(const regex_t *re, const struct rules_line *line)
 			(line->head ? 0 : REG_NOTBOL) | (line->tail ? 0 : REG_NOTEOL));
 }
 
+/* Several consoles ask the same rules, each on its own thread. */
+static bool ready(struct rule *rule)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	bool compiled;
+
+	pthread_mutex_lock(&lock);
+	if (rule->ere)
+		rule->compiled = !compile(&rule->re, rule->ere, "pattern");
+	rule->ere = NULL;
+	compiled = rule->compiled;
+	pthread_mutex_unlock(&lock);
+	return compiled;
+}
+
 static bool allowed(const struct rules *rules, const struct rules_line *line)
 {
 	for (unsigned i = 0; i < rules->n_allow; i++)
@@ -201,11 +226,11 @@ static bool allowed(const struct rules *rules, const struct rules_line *line)
 const char *rules_fail(const struct rules *rules, const struct rules_line *line)
 {
 	for (unsigned i = 0; i < rules->n_fail; i++) {
-		const struct rule *rule = &rules->fail[i];
+		struct rule *rule = &rules->fail[i];
 
 		if (rule->hint && !strstr(line->text, rule->hint))
 			continue;
-		if (match(&rule->re, line))
+		if (ready(rule) && match(&rule->re, line))
 			return rule->counts && !allowed(rules, line) ? rule->name : NULL;
 	}
 	return NULL;

@@ -287,9 +287,15 @@ static void test_intx(void)
 	unsigned gsi = fn.intx.gsi, s = fn.slot, n;
 
 	is(gsi, pci_intx_gsi(&fake_windows, s), "the pin is wired as the DSDT says");
+	cfg_write(&p, s, 4, 2, 0x400);
+	pci_intx_set(&fn, true);
+	pci_intx_set(&fn, false);
 	cfg_write(&p, s, 4, 2, 0);
+	pci_intx_reset(&fn);
+	is(p.intc.in[gsi].attaches, 0, "no irqfd for a function that never interrupts with it");
 	pci_intx_set(&fn, true);
 	ok(line(), "level up asserts the line");
+	is(p.intc.in[gsi].attaches, 1, "which is where the irqfd is attached");
 	is(cfg_read(&p, s, 6, 2) & 8, 8, "interrupt status says so");
 	fake_eoi(&p.intc, gsi);
 	ok(line(), "while the level holds, an EOI is followed by another assertion");
