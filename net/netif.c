@@ -147,6 +147,16 @@ int netif_spread(struct netif *nif, unsigned n)
 	return nif->ops->spread ? nif->ops->spread(nif, n) : 0;
 }
 
+int netif_fd(const struct netif *nif, unsigned queue)
+{
+	return nif->ops->queue_fd ? nif->ops->queue_fd(nif, queue) : -1;
+}
+
+int netif_header(struct netif *nif, unsigned len)
+{
+	return nif->ops->header ? nif->ops->header(nif, len) : -EOPNOTSUPP;
+}
+
 ssize_t netif_send(struct netif *nif, unsigned queue, const struct iovec *iov, int n)
 {
 	return nif->ops->send(nif, queue, iov, n);

@@ -11,6 +11,8 @@ struct netif_ops {
 	void (*want_read)(struct netif *nif, unsigned queue, bool want);
 	int (*offload)(struct netif *nif, uint64_t features);
 	int (*spread)(struct netif *nif, unsigned n);
+	int (*queue_fd)(const struct netif *nif, unsigned queue); /* NULL, as the next: no tap */
+	int (*header)(struct netif *nif, unsigned len);
 	ssize_t (*send)(struct netif *nif, unsigned queue, const struct iovec *iov, int n);
 	ssize_t (*recv)(struct netif *nif, unsigned queue, const struct iovec *iov, int n);
 };

@@ -117,6 +117,25 @@ static int tap_offload(struct netif *nif, uint64_t features)
 	return ioctl(to_tap(nif)->queue[0].fd.fd, TUNSETOFFLOAD, tun_offload(features)) ? -errno : 0;
 }
 
+/* --- for vhost-net ---------------------------------------------------------------------------- */
+
+static int tap_queue_fd(const struct netif *nif, unsigned queue)
+{
+	return ((const struct tap *)nif)->queue[queue].fd.fd;
+}
+
+/* A tun interface has one for all its queues, a macvtap one for each. */
+static int tap_header(struct netif *nif, unsigned len)
+{
+	const int size = (int)len;
+
+	for (unsigned i = 0; i < to_tap(nif)->n; i++)
+		if (!to_tap(nif)->queue[i].detached &&
+		    ioctl(to_tap(nif)->queue[i].fd.fd, TUNSETVNETHDRSZ, &size))
+			return -errno;
+	return 0;
+}
+
 /* --- queues ----------------------------------------------------------------------------------- */
 
 static int queue_attach(struct tap_queue *tq)
@@ -216,6 +235,8 @@ const struct netif_ops tap_ops = {
 	.want_read = tap_want_read,
 	.offload = tap_offload,
 	.spread = tap_spread,
+	.queue_fd = tap_queue_fd,
+	.header = tap_header,
 	.send = tap_send,
 	.recv = tap_recv,
 };

@@ -79,6 +79,14 @@ int netif_offload(struct netif *nif, uint64_t features);
 int netif_spread(struct netif *nif, unsigned n);
 
 /*
+ * For vhost-net, which moves a tap's packets itself: the descriptor of a queue (-1: none that the kernel
+ * could use), and the length of the header in front of packets, 12 as anywhere else, or 10 for a driver
+ * that knows no other. 0 or -errno.
+ */
+int netif_fd(const struct netif *nif, unsigned queue);
+int netif_header(struct netif *nif, unsigned len);
+
+/*
  * One packet with its header, which is iov[0] alone. The bytes moved, -EAGAIN (not taken, wait for
  * writable), or -errno (drop it).
  */
