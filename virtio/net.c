@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lkvm/log.h"
+#include "virtio/vhost_net.h"
 
 #define QUEUE_SIZE 256
 /* 5.1.4.1: an MTU that is offered is at least this; a smaller one of the host's is kept to ourselves. */
@@ -101,6 +102,15 @@ void net_set_mac(struct net *net, const uint8_t mac[6])
 	vdev_config_set(&net->dev, offsetof(struct net_config, mac), mac, 6, false);
 }
 
+int net_spread(struct net *net, unsigned n)
+{
+	int err = net->vhost ? vhost_net_spread(net->vhost, n) : netif_spread(net->nif, n);
+
+	if (!err)
+		net->cur_pairs = n;
+	return err;
+}
+
 static void net_accept(struct vdev *dev)
 {
 	struct net *net = to_net(dev);
@@ -124,8 +134,7 @@ static void net_reset(struct vdev *dev)
 	for (unsigned i = 0; i < net->pairs; i++)
 		netif_want_read(net->nif, i, false);
 	net->ctrl = UINT_MAX;
-	net->cur_pairs = 1;
-	netif_spread(net->nif, 1);
+	net_spread(net, 1);
 	net_set_offload(net, 0);
 	net_filter_reset(&net->filter, 0);
 	memcpy(net->mac, net->conf.mac, 6);
@@ -149,26 +158,24 @@ static void net_config_write(struct vdev *dev, unsigned off, const uint8_t *val,
 
 /* --- queues ----------------------------------------------------------------------------------- */
 
-enum role { ROLE_NONE, ROLE_RX, ROLE_TX, ROLE_CTRL };
-
 /* Which queues there are depends on what was accepted; the others do nothing. */
-static enum role role_of(const struct net *net, unsigned n)
+enum net_role net_role(const struct net *net, unsigned n)
 {
 	if (n == net->ctrl)
-		return ROLE_CTRL;
+		return NET_ROLE_CTRL;
 	if (n >= 2 * net->pairs || (n >= 2 && !vdev_has(&net->dev, VIRTIO_NET_F_MQ)))
-		return ROLE_NONE;
-	return n % 2 ? ROLE_TX : ROLE_RX;
+		return NET_ROLE_NONE;
+	return n % 2 ? NET_ROLE_TX : NET_ROLE_RX;
 }
 
 static int net_queue_start(struct vdev *dev, unsigned n)
 {
 	struct net *net = to_net(dev);
 
-	switch (role_of(net, n)) {
-	case ROLE_RX:
+	switch (net_role(net, n)) {
+	case NET_ROLE_RX:
 		return net_rx_start(&net->rx[n / 2], vdev_queue(dev, n)->conf.size);
-	case ROLE_TX:
+	case NET_ROLE_TX:
 		net->tx[n / 2].running = true;
 		return 0;
 	default:
@@ -184,12 +191,12 @@ static void net_queue_stop(struct vdev *dev, unsigned n)
 {
 	struct net *net = to_net(dev);
 
-	switch (role_of(net, n)) {
-	case ROLE_RX:
+	switch (net_role(net, n)) {
+	case NET_ROLE_RX:
 		net_rx_stop(&net->rx[n / 2]);
 		netif_want_read(net->nif, n / 2, dev->live && !dev->failed);
 		break;
-	case ROLE_TX:
+	case NET_ROLE_TX:
 		net->tx[n / 2].running = net->tx[n / 2].blocked = false;
 		break;
 	default:
@@ -201,14 +208,14 @@ static void net_kick(struct vdev *dev, unsigned n)
 {
 	struct net *net = to_net(dev);
 
-	switch (role_of(net, n)) {
-	case ROLE_RX:
+	switch (net_role(net, n)) {
+	case NET_ROLE_RX:
 		net_rx_run(&net->rx[n / 2]);
 		break;
-	case ROLE_TX:
+	case NET_ROLE_TX:
 		net_tx_run(&net->tx[n / 2]);
 		break;
-	case ROLE_CTRL:
+	case NET_ROLE_CTRL:
 		net_ctrl_run(net, n);
 		break;
 	default:
@@ -262,6 +269,7 @@ static void backend_died(void *opaque)
 
 static void net_free(struct net *net)
 {
+	vhost_net_close(net->vhost); /* it has the tap's descriptors in use */
 	netif_close(net->nif);
 	for (unsigned i = 0; net->rx && i < net->pairs; i++)
 		free(net->rx[i].frame);
@@ -345,6 +353,10 @@ static int net_init(struct net *net, const struct vdev_conf *conf)
 	net->hdr_len = HDR_LEN;
 	net->ctrl = UINT_MAX;
 	memcpy(net->mac, net->conf.mac, 6);
+	if (net->vhost) {
+		net->dev.port.features &= ~vhost_net_lacks(net->vhost);
+		net->dev.possible &= ~vhost_net_lacks(net->vhost);
+	}
 	vdev_config_init(&net->dev, &config, sizeof(config));
 	vdev_config_keep(&net->dev, 0, net->mac, 6, false);
 	err = vdev_mask(&net->dev, conf->features);
@@ -366,8 +378,10 @@ static void do_attach(void *opaque)
 					 .link = backend_link, .died = backend_died, .opaque = net };
 
 	a->err = netif_attach(net->nif, net->dev.loop, &user);
+	if (!a->err && net->vhost)
+		a->err = vhost_net_take_over(net->vhost, net);
 	if (!a->err)
-		a->err = netif_spread(net->nif, 1);
+		a->err = net_spread(net, 1);
 }
 
 struct vport *net_open(const struct vdev_conf *conf, struct netif *nif, const struct net_conf *net_conf)
@@ -383,7 +397,6 @@ struct vport *net_open(const struct vdev_conf *conf, struct netif *nif, const st
 	net->nif = nif;
 	net->conf = *net_conf;
 	net->pairs = netif_info(nif)->queues;
-	net->cur_pairs = 1;
 	if (net->conf.mtu && net->conf.mtu < 68) {
 		log_err(conf->name, "mtu=%u: at least 68", net->conf.mtu);
 		goto out;
@@ -391,6 +404,15 @@ struct vport *net_open(const struct vdev_conf *conf, struct netif *nif, const st
 	if (alloc_pairs(net)) {
 		log_err(conf->name, "out of memory");
 		goto out;
+	}
+	if (net->conf.vhost && netif_fd(nif, 0) < 0) {
+		log_err(conf->name, "vhost=on: only a tap can be given to the kernel");
+		goto out;
+	}
+	if (net->conf.vhost) {
+		net->vhost = vhost_net_open(conf->name, conf->mem, net->pairs);
+		if (!net->vhost)
+			goto out;
 	}
 	if (net_init(net, conf))
 		goto out;

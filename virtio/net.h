@@ -100,9 +100,15 @@ struct net_tx {
 	bool running, blocked;
 };
 
+/* What a queue is for; it depends on what was accepted. */
+enum net_role { NET_ROLE_NONE, NET_ROLE_RX, NET_ROLE_TX, NET_ROLE_CTRL };
+
+struct vhost_net;
+
 struct net {
 	struct vdev dev;
 	struct netif *nif;
+	struct vhost_net *vhost; /* moves the packets; NULL: rx and tx do */
 	struct net_conf conf;
 	unsigned pairs;	    /* there are */
 	unsigned cur_pairs; /* in use */
@@ -139,6 +145,9 @@ static inline unsigned net_txq(unsigned pair)
 
 /* net.c: sets the guest offloads in force. 0 or -errno, and then nothing changed. */
 int net_set_offload(struct net *net, uint64_t offload);
+/* net.c: packets go over the first n pairs. 0 or -errno, and then nothing changed. */
+int net_spread(struct net *net, unsigned n);
+enum net_role net_role(const struct net *net, unsigned n);
 /* net.c: the device's address, also in the configuration. */
 void net_set_mac(struct net *net, const uint8_t mac[6]);
 

@@ -92,11 +92,9 @@ static bool mq_pairs_set(struct net *net, uint8_t cmd, struct vreader *rd)
 	uint16_t n;
 
 	(void)cmd;
-	if (rd->left != sizeof(n) || !vread(rd, &n, sizeof(n)) || !n || n > net->pairs ||
-	    netif_spread(net->nif, n))
+	if (rd->left != sizeof(n) || !vread(rd, &n, sizeof(n)) || !n || n > net->pairs)
 		return false;
-	net->cur_pairs = n;
-	return true;
+	return !net_spread(net, n);
 }
 
 static bool offloads_set(struct net *net, uint8_t cmd, struct vreader *rd)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * virtq_ring: what the ring's own files share: layouts, the state behind struct virtq, the two kinds
- * of ring, the request pool and the chain under construction. Nobody else includes this.
+ * of ring, the request pool and the chain under construction. Nobody else includes this, but vhost.c,
+ * which asks where a split ring lies.
  */
 #pragma once
 
@@ -44,6 +45,17 @@ struct split_used {
 		uint32_t len;
 	} ring[];
 };
+/*
+ * A split ring's areas as pointers, when its size can be one, they are aligned and all of them is RAM.
+ * 0 or -EINVAL.
+ */
+struct split_areas {
+	struct split_desc *desc;
+	struct split_avail *avail;
+	struct split_used *used;
+};
+int split_locate(const struct gmem *mem, const struct virtq_conf *conf, struct split_areas *areas);
+
 /* 2.8.13 */
 struct packed_desc {
 	uint64_t addr;

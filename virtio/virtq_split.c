@@ -11,23 +11,32 @@
 
 enum { AVAIL_NO_INTERRUPT = 1, USED_NO_NOTIFY = 1 };
 
-static int split_map(struct virtq *q)
+int split_locate(const struct gmem *mem, const struct virtq_conf *conf, struct split_areas *areas)
 {
-	struct virtq_ring *ring = q->ring;
-	const struct virtq_conf *conf = &q->conf;
 	uint64_t n = conf->size;
 
-	if (n & (n - 1))
+	if (!n || n > VIRTQ_SIZE_MAX || n & (n - 1))
 		return -EINVAL;
 	if (conf->desc % 16 || conf->driver % 2 || conf->device % 4)
 		return -EINVAL;
-	ring->desc.split = gmem_ptr(q->mem, conf->desc, 16 * n);
-	ring->driver.avail = gmem_ptr(q->mem, conf->driver, 6 + 2 * n);
-	ring->device.used = gmem_ptr(q->mem, conf->device, 6 + 8 * n);
-	if (!ring->desc.split || !ring->driver.avail || !ring->device.used)
+	areas->desc = gmem_ptr(mem, conf->desc, 16 * n);
+	areas->avail = gmem_ptr(mem, conf->driver, 6 + 2 * n);
+	areas->used = gmem_ptr(mem, conf->device, 6 + 8 * n);
+	return areas->desc && areas->avail && areas->used ? 0 : -EINVAL;
+}
+
+static int split_map(struct virtq *q)
+{
+	struct virtq_ring *ring = q->ring;
+	struct split_areas areas;
+
+	if (split_locate(q->mem, &q->conf, &areas))
 		return -EINVAL;
-	ring->used_event = &ring->driver.avail->ring[n];
-	ring->avail_event = (uint16_t *)&ring->device.used->ring[n];
+	ring->desc.split = areas.desc;
+	ring->driver.avail = areas.avail;
+	ring->device.used = areas.used;
+	ring->used_event = &areas.avail->ring[ring->size];
+	ring->avail_event = (uint16_t *)&areas.used->ring[ring->size];
 	return 0;
 }
 

@@ -35,6 +35,7 @@ struct vport *blk_open(const struct vdev_conf *conf, struct disk *disk, const ch
 struct net_conf {
 	uint8_t mac[6];
 	uint16_t mtu; /* 0: the back end's, or not offered */
+	bool vhost;   /* the kernel's vhost-net moves the packets; the back end is a tap */
 	void (*died)(void *opaque); /* the back end is gone */
 	void *opaque;
 };

@@ -24,6 +24,7 @@
 #define ND_QUEUES 5
 #define ND_SIZE	  64
 
+static bool nd_vhost; /* the next nd_open() asks for it */
 static const uint8_t nd_mac[6] = { 0x52, 0x54, 0, 1, 2, 3 };
 
 /* --- the back end ----------------------------------------------------------------------------- */
@@ -40,7 +41,8 @@ struct nb {
 	bool want[NETIF_QUEUES_MAX];
 	bool full, refuse_offload;
 	uint64_t offload;
-	unsigned spread, recvs;
+	unsigned spread, recvs, header;
+	bool tap, refuse_spread; /* tap: it has descriptors for vhost-net */
 	bool beyond; /* iov went past the end of the device's own buffer */
 	bool *closed;
 };
@@ -84,7 +86,23 @@ static int nb_offload(struct netif *nif, uint64_t features)
 
 static int nb_spread(struct netif *nif, unsigned n)
 {
+	if (((struct nb *)nif)->refuse_spread)
+		return -EINVAL;
 	((struct nb *)nif)->spread = n;
+	return 0;
+}
+
+/* No descriptors, but nobody looks behind them. */
+#define NB_FD 9000
+
+static int nb_queue_fd(const struct netif *nif, unsigned queue)
+{
+	return ((const struct nb *)nif)->tap ? NB_FD + (int)queue : -1;
+}
+
+static int nb_header(struct netif *nif, unsigned len)
+{
+	((struct nb *)nif)->header = len;
 	return 0;
 }
 
@@ -144,6 +162,7 @@ static ssize_t nb_recv(struct netif *nif, unsigned queue, const struct iovec *io
 static const struct netif_ops nb_ops = {
 	.close = nb_close, .attach = nb_attach, .detach = nb_detach, .want_read = nb_want_read,
 	.offload = nb_offload, .spread = nb_spread, .send = nb_send, .recv = nb_recv,
+	.queue_fd = nb_queue_fd, .header = nb_header,
 };
 
 __attribute__((unused)) static struct nb *nb_new(uint64_t features, uint16_t mtu, unsigned queues)
@@ -210,7 +229,7 @@ static void nd_called(void *opaque, unsigned n)
 static bool nd_open(struct nd *nd, struct netif *nif, const char *features, uint16_t mtu)
 {
 	struct vdev_conf conf = { .name = "net0", .mem = &nd->mem, .features = features };
-	struct net_conf net = { .mtu = mtu, .died = nd_died, .opaque = nd };
+	struct net_conf net = { .mtu = mtu, .vhost = nd_vhost, .died = nd_died, .opaque = nd };
 
 	memset(nd, 0, sizeof(*nd));
 	nd->mem.fd = -1;
