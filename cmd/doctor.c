@@ -136,6 +136,19 @@ static bool in_path(const char *program)
 	return found;
 }
 
+static void check_vhost(void)
+{
+	int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		doctor_say("ok", "vhost-net", "/dev/vhost-net opens; -n tap,vhost=on works");
+	else
+		doctor_say("note", "vhost-net", "cannot open /dev/vhost-net: %s; only vhost=on needs it. Fix: %s",
+		    strerror(errno), errno == EACCES ? "sudo chmod 666 /dev/vhost-net" : "sudo modprobe vhost_net");
+	if (fd >= 0)
+		close(fd);
+}
+
 static void check_network(void)
 {
 	int tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
@@ -153,6 +166,7 @@ static void check_network(void)
 		    strerror(errno), errno == ENOENT ? "sudo modprobe tun" : "run as root");
 	if (tun >= 0)
 		close(tun);
+	check_vhost();
 }
 
 struct doctor {

@@ -62,6 +62,8 @@ static const struct opt_key net_keys[] = {
 	{ .name = "script", .kind = OPT_STRING, AT_NET(script), .help = "run with the tap's name once it is there" },
 	{ .name = "publish", .kind = OPT_LIST, AT_NET(publish),
 	  .help = "user: [ip:]hostport:guestport[/udp]; repeatable" },
+	{ .name = "vhost", .kind = OPT_BOOL, AT_NET(vhost),
+	  .help = "tap, fd: the kernel moves the packets (vhost-net)" },
 	{ .name = "queues", .kind = OPT_UINT, AT_NET(queues), .min = 1, .max = 8, .help = "queue pairs (1)" },
 	{ .name = "queue-size", .kind = OPT_UINT, AT_NET(queue_size), .min = 2, .max = 1024,
 	  .help = "entries a queue, a power of two" },
@@ -210,7 +212,7 @@ static int check_net_mode(const struct config_net *net, const char *what, uint64
 	} only[] = {
 		{ "tap", 1 << NETIF_TAP },	 { "host-ip", 1 << NETIF_TAP },
 		{ "script", 1 << NETIF_TAP },	 { "fd", 1 << NETIF_FD },
-		{ "publish", 1 << NETIF_USER },
+		{ "publish", 1 << NETIF_USER },	 { "vhost", 1 << NETIF_TAP | 1 << NETIF_FD },
 	};
 
 	for (unsigned i = 0; i < sizeof(only) / sizeof(only[0]); i++)

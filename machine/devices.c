@@ -95,7 +95,8 @@ static int add_net(struct devices *d, unsigned i)
 	char name[24], features[256];
 	struct vdev_conf vc = { .name = name, .mem = d->mem, .features = features,
 				.queues = (unsigned)c->queues, .queue_size = (unsigned)c->queue_size };
-	struct net_conf nc = { .mtu = (uint16_t)c->mtu, .died = d->died, .opaque = d->opaque };
+	struct net_conf nc = { .mtu = (uint16_t)c->mtu, .vhost = c->vhost, .died = d->died,
+			       .opaque = d->opaque };
 	struct netif_conf ic = { .mode = (enum netif_mode)c->mode, .tap = c->tap,
 				 .host_ip = c->host_ip, .script = c->script, .fd = (int)c->fd,
 				 .queues = c->queues ? (unsigned)c->queues : 1,

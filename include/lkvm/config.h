@@ -35,6 +35,7 @@ struct config_net {
 	char *tap, *host_ip, *script, *iothread, *features;
 	uint64_t fd, queues, queue_size, mtu;
 	uint8_t mac[6]; /* all zero: made up */
+	bool vhost;
 	struct opt_list publish;
 	unsigned virtio;
 };
