@@ -208,7 +208,7 @@ static void nonsense_is(const char *what, uint8_t type, uint8_t port, uint16_t l
 	frame(type, port, len);
 	frame(LINE_DATA, LINE_CONTROL, 4);
 	say("text", 4);
-	ok(heard(LINE_CONTROL, ""), "nonsense: %s", what);
+	ok(heard(LINE_CONTROL, "") && heard(LINE_STDIO, "") && heard(LINE_STDERR, ""), "nonsense: %s", what);
 	end();
 }
 
