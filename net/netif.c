@@ -2,7 +2,7 @@
 /*
  * netif: picks the back end for a mode and passes calls on to it; mode none is here: a sink.
  *
- * Runs on: main (open, close), loop (all else).
+ * Runs on: main (open, close), the queue's loop (want_read, watch, send, recv), home (all else).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -108,6 +108,11 @@ const struct netif_info *netif_info(const struct netif *nif)
 	return &nif->info;
 }
 
+void netif_place(struct netif *nif, unsigned queue, struct loop *loop)
+{
+	nif->place[queue] = loop;
+}
+
 int netif_attach(struct netif *nif, struct loop *loop, const struct netif_user *user)
 {
 	int err;
@@ -155,6 +160,13 @@ int netif_fd(const struct netif *nif, unsigned queue)
 int netif_header(struct netif *nif, unsigned len)
 {
 	return nif->ops->header ? nif->ops->header(nif, len) : -EOPNOTSUPP;
+}
+
+/* A back end with one queue has nothing to join or leave. */
+void netif_watch(struct netif *nif, unsigned queue, bool on)
+{
+	if (nif->loop && nif->ops->watch)
+		nif->ops->watch(nif, queue, on);
 }
 
 ssize_t netif_send(struct netif *nif, unsigned queue, const struct iovec *iov, int n)

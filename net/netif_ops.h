@@ -11,6 +11,7 @@ struct netif_ops {
 	void (*want_read)(struct netif *nif, unsigned queue, bool want);
 	int (*offload)(struct netif *nif, uint64_t features);
 	int (*spread)(struct netif *nif, unsigned n);
+	void (*watch)(struct netif *nif, unsigned queue, bool on);
 	int (*queue_fd)(const struct netif *nif, unsigned queue); /* NULL, as the next: no tap */
 	int (*header)(struct netif *nif, unsigned len);
 	ssize_t (*send)(struct netif *nif, unsigned queue, const struct iovec *iov, int n);
@@ -22,8 +23,14 @@ struct netif {
 	char name[24];
 	struct netif_info info;
 	struct loop *loop; /* NULL: detached */
+	struct loop *place[NETIF_QUEUES_MAX]; /* NULL: there too */
 	struct netif_user user;
 };
+
+static inline struct loop *netif_loop(const struct netif *nif, unsigned queue)
+{
+	return nif->place[queue] ? nif->place[queue] : nif->loop;
+}
 
 struct netif *tap_open(const char *name, const struct netif_conf *conf);
 struct netif *tap_open_fd(const char *name, const struct netif_conf *conf);

@@ -2,7 +2,7 @@
 /*
  * tap: packets to and from a tap interface of the host, without a copy of ours in between.
  *
- * Runs on: loop; close on main.
+ * Runs on: the queue's loop (want_read, watch, send, recv), home (all else); close on main.
  */
 #include "net/tap.h"
 
@@ -32,7 +32,7 @@ static ssize_t tap_send(struct netif *nif, unsigned queue, const struct iovec *i
 		return -errno;
 	tq->blocked = true;
 	if (tq->fd.added)
-		loop_mod(nif->loop, &tq->fd, (tq->want ? EPOLLIN : 0) | EPOLLOUT);
+		loop_mod(netif_loop(nif, queue), &tq->fd, (tq->want ? EPOLLIN : 0) | EPOLLOUT);
 	return -EAGAIN;
 }
 
@@ -53,18 +53,18 @@ static void tap_want_read(struct netif *nif, unsigned queue, bool want)
 		return;
 	tq->want = want;
 	if (tq->fd.added)
-		loop_mod(nif->loop, &tq->fd,
+		loop_mod(netif_loop(nif, queue), &tq->fd,
 			 (want ? EPOLLIN : 0) | (tq->blocked ? EPOLLOUT : 0));
 }
 
-/* EPOLLERR: the interface was deleted under us. */
-static void tap_died(struct tap *tap)
+/* EPOLLERR: the interface was deleted under us. Each queue sees it, on its own loop. */
+static void tap_died(struct tap_queue *tq)
 {
-	if (tap->dead)
+	struct tap *tap = tq->tap;
+
+	loop_del(netif_loop(&tap->nif, tq->index), &tq->fd);
+	if (atomic_exchange(&tap->dead, true))
 		return;
-	tap->dead = true;
-	for (unsigned i = 0; i < tap->n; i++)
-		loop_del(tap->nif.loop, &tap->queue[i].fd);
 	log_err(tap->nif.name, "the tap interface %s was deleted", tap->ifname);
 	tap->nif.user.died(tap->nif.user.opaque);
 }
@@ -76,12 +76,12 @@ static void tap_ready(void *opaque, uint32_t events)
 	const struct netif_user *user = &tap->nif.user;
 
 	if (events & EPOLLERR) {
-		tap_died(tap);
+		tap_died(tq);
 		return;
 	}
 	if (events & EPOLLOUT && tq->blocked) {
 		tq->blocked = false;
-		loop_mod(tap->nif.loop, &tq->fd, tq->want ? EPOLLIN : 0);
+		loop_mod(netif_loop(&tap->nif, tq->index), &tq->fd, tq->want ? EPOLLIN : 0);
 		user->writable(user->opaque, tq->index);
 	}
 	if (events & EPOLLIN && tq->want)
@@ -145,26 +145,47 @@ static int queue_attach(struct tap_queue *tq)
 	if (tq->detached && ioctl(tq->fd.fd, TUNSETQUEUE, &ifr))
 		return -errno;
 	tq->detached = false;
-	tq->fd.ready = tap_ready;
-	tq->fd.opaque = tq;
-	return tq->fd.added || !tq->tap->nif.loop ?
-		       0 :
-		       loop_add(tq->tap->nif.loop, &tq->fd, tq->want ? EPOLLIN : 0);
+	return 0;
 }
 
-/* A detached queue polls as broken, so it is not watched either. */
+/* A detached queue polls as broken, so it has been unwatched before. */
 static int queue_detach(struct tap_queue *tq)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_DETACH_QUEUE };
 
 	if (tq->detached)
 		return 0;
-	if (tq->tap->nif.loop)
-		loop_del(tq->tap->nif.loop, &tq->fd);
 	if (ioctl(tq->fd.fd, TUNSETQUEUE, &ifr))
 		return -errno;
 	tq->detached = true;
 	return 0;
+}
+
+static int queue_watch(struct tap_queue *tq)
+{
+	tq->fd.ready = tap_ready;
+	tq->fd.opaque = tq;
+	return tq->fd.added ? 0 : loop_add(netif_loop(&tq->tap->nif, tq->index), &tq->fd,
+					   (tq->want ? EPOLLIN : 0) |
+						   (tq->blocked ? EPOLLOUT : 0));
+}
+
+static void watch_failed(struct tap *tap, int err)
+{
+	log_err(tap->nif.name, "cannot watch the tap interface %s: %s", tap->ifname, strerror(-err));
+}
+
+static void tap_watch(struct netif *nif, unsigned queue, bool on)
+{
+	struct tap *tap = to_tap(nif);
+	int err = 0;
+
+	if (!on)
+		loop_del(netif_loop(nif, queue), &tap->queue[queue].fd);
+	else if (!tap->dead)
+		err = queue_watch(&tap->queue[queue]);
+	if (err)
+		watch_failed(tap, err);
 }
 
 static int tap_spread(struct netif *nif, unsigned n)
@@ -172,7 +193,6 @@ static int tap_spread(struct netif *nif, unsigned n)
 	struct tap *tap = to_tap(nif);
 	int err = 0;
 
-	/* Watched once more its descriptors would report the same error for ever. */
 	if (tap->dead)
 		return -ENODEV;
 	for (unsigned i = 1; i < tap->n && !err; i++)
@@ -192,18 +212,15 @@ static void tap_detach(struct netif *nif)
 	struct tap *tap = to_tap(nif);
 
 	for (unsigned i = 0; i < tap->n; i++)
-		loop_del(nif->loop, &tap->queue[i].fd);
+		loop_del(netif_loop(nif, i), &tap->queue[i].fd);
 	link_watch_stop(&tap->link);
 }
 
 static int tap_attach(struct netif *nif)
 {
 	struct tap *tap = to_tap(nif);
-	int err = 0;
+	int err = queue_watch(&tap->queue[0]);
 
-	for (unsigned i = 0; i < tap->n && !err; i++)
-		if (!tap->queue[i].detached)
-			err = queue_attach(&tap->queue[i]);
 	if (!err && nif->info.link) {
 		tap->link.changed = link_changed;
 		tap->link.opaque = tap;
@@ -212,8 +229,7 @@ static int tap_attach(struct netif *nif)
 			link_changed(tap, tap->link.up);
 	}
 	if (err) {
-		log_err(nif->name, "cannot watch the tap interface %s: %s", tap->ifname,
-			strerror(-err));
+		watch_failed(tap, err);
 		tap_detach(nif);
 	}
 	return err;
@@ -235,6 +251,7 @@ const struct netif_ops tap_ops = {
 	.want_read = tap_want_read,
 	.offload = tap_offload,
 	.spread = tap_spread,
+	.watch = tap_watch,
 	.queue_fd = tap_queue_fd,
 	.header = tap_header,
 	.send = tap_send,

@@ -4,6 +4,7 @@
 
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <stdatomic.h>
 
 #include "net/link.h"
 #include "net/netif_ops.h"
@@ -22,7 +23,7 @@ struct tap_queue {
 	struct loop_fd fd;
 	bool want;     /* packets are wanted */
 	bool blocked;  /* a packet was refused: tell when there is room */
-	bool detached; /* takes no part: fewer queues are in use */
+	bool detached; /* takes no part: fewer queues are in use; home's, like all of struct tap */
 };
 
 struct tap {
@@ -32,7 +33,7 @@ struct tap {
 	unsigned n;
 	struct tap_queue queue[NETIF_QUEUES_MAX];
 	struct link_watch link;
-	bool dead;
+	atomic_bool dead; /* found out by the first queue that looks */
 };
 
 extern const struct netif_ops tap_ops;

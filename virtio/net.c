@@ -2,7 +2,8 @@
 /*
  * net: a network device in front of a netif (virtio 1.x, section 5.1): features, configuration, life.
  *
- * Runs on: loop; net_open on main.
+ * Runs on: a pair's loop (its queues, the back end's readable, writable and died), home (all else);
+ * net_open on main.
  */
 #include "virtio/net.h"
 
@@ -27,89 +28,19 @@ static struct net *to_net(struct vdev *dev)
 	return (struct net *)((char *)dev - offsetof(struct net, dev));
 }
 
-/* 5.1.3.1. GUEST_OFFLOADS can't be used without the queue for it, so it depends on that too. */
-static const struct vdev_dep net_deps[] = {
-	{ VIRTIO_NET_F_GUEST_TSO4, VBIT(VIRTIO_NET_F_GUEST_CSUM) },
-	{ VIRTIO_NET_F_GUEST_TSO6, VBIT(VIRTIO_NET_F_GUEST_CSUM) },
-	{ VIRTIO_NET_F_GUEST_UFO, VBIT(VIRTIO_NET_F_GUEST_CSUM) },
-	{ VIRTIO_NET_F_GUEST_USO4, VBIT(VIRTIO_NET_F_GUEST_CSUM) },
-	{ VIRTIO_NET_F_GUEST_USO6, VBIT(VIRTIO_NET_F_GUEST_CSUM) },
-	{ VIRTIO_NET_F_GUEST_ECN, VBIT(VIRTIO_NET_F_GUEST_TSO4) | VBIT(VIRTIO_NET_F_GUEST_TSO6) },
-	{ VIRTIO_NET_F_HOST_TSO4, VBIT(VIRTIO_NET_F_CSUM) },
-	{ VIRTIO_NET_F_HOST_TSO6, VBIT(VIRTIO_NET_F_CSUM) },
-	{ VIRTIO_NET_F_HOST_UFO, VBIT(VIRTIO_NET_F_CSUM) },
-	{ VIRTIO_NET_F_HOST_USO, VBIT(VIRTIO_NET_F_CSUM) },
-	{ VIRTIO_NET_F_HOST_ECN, VBIT(VIRTIO_NET_F_HOST_TSO4) | VBIT(VIRTIO_NET_F_HOST_TSO6) },
-	{ VIRTIO_NET_F_CTRL_RX, VBIT(VIRTIO_NET_F_CTRL_VQ) },
-	{ VIRTIO_NET_F_CTRL_RX_EXTRA, VBIT(VIRTIO_NET_F_CTRL_VQ) },
-	{ VIRTIO_NET_F_CTRL_VLAN, VBIT(VIRTIO_NET_F_CTRL_VQ) },
-	{ VIRTIO_NET_F_CTRL_MAC_ADDR, VBIT(VIRTIO_NET_F_CTRL_VQ) },
-	{ VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, VBIT(VIRTIO_NET_F_CTRL_VQ) },
-	{ VIRTIO_NET_F_MQ, VBIT(VIRTIO_NET_F_CTRL_VQ) },
-	{ -1, 0 },
-};
+/* --- which queue is what ---------------------------------------------------------------------- */
 
-static const struct vport_field net_fields[] = {
-	{ VIRTIO_NET_F_MAC, offsetof(struct net_config, mac), 6 },
-	{ VIRTIO_NET_F_STATUS, offsetof(struct net_config, status), 2 },
-	{ VIRTIO_NET_F_MQ, offsetof(struct net_config, max_pairs), 2 },
-	{ VIRTIO_NET_F_MTU, offsetof(struct net_config, mtu), 2 },
-	{ 0, 0, 0 },
-};
-
-static const struct vdev_word net_words[] = {
-	{ "csum", VIRTIO_NET_F_CSUM },
-	{ "guest_csum", VIRTIO_NET_F_GUEST_CSUM },
-	{ "ctrl_guest_offloads", VIRTIO_NET_F_CTRL_GUEST_OFFLOADS },
-	{ "mtu", VIRTIO_NET_F_MTU },
-	{ "mac", VIRTIO_NET_F_MAC },
-	{ "guest_tso4", VIRTIO_NET_F_GUEST_TSO4 },
-	{ "guest_tso6", VIRTIO_NET_F_GUEST_TSO6 },
-	{ "guest_ecn", VIRTIO_NET_F_GUEST_ECN },
-	{ "guest_ufo", VIRTIO_NET_F_GUEST_UFO },
-	{ "host_tso4", VIRTIO_NET_F_HOST_TSO4 },
-	{ "host_tso6", VIRTIO_NET_F_HOST_TSO6 },
-	{ "host_ecn", VIRTIO_NET_F_HOST_ECN },
-	{ "host_ufo", VIRTIO_NET_F_HOST_UFO },
-	{ "mrg_rxbuf", VIRTIO_NET_F_MRG_RXBUF },
-	{ "status", VIRTIO_NET_F_STATUS },
-	{ "ctrl_vq", VIRTIO_NET_F_CTRL_VQ },
-	{ "ctrl_rx", VIRTIO_NET_F_CTRL_RX },
-	{ "ctrl_vlan", VIRTIO_NET_F_CTRL_VLAN },
-	{ "ctrl_rx_extra", VIRTIO_NET_F_CTRL_RX_EXTRA },
-	{ "mq", VIRTIO_NET_F_MQ },
-	{ "ctrl_mac_addr", VIRTIO_NET_F_CTRL_MAC_ADDR },
-	{ "guest_uso4", VIRTIO_NET_F_GUEST_USO4 },
-	{ "guest_uso6", VIRTIO_NET_F_GUEST_USO6 },
-	{ "host_uso", VIRTIO_NET_F_HOST_USO },
-	{ NULL, 0 },
-};
+/* Which queues there are depends on what was accepted; the others do nothing. */
+enum net_role net_role(const struct net *net, unsigned n)
+{
+	if (n == net->ctrl)
+		return NET_ROLE_CTRL;
+	if (n >= 2 * net->pairs || (n >= 2 && !vdev_has(&net->dev, VIRTIO_NET_F_MQ)))
+		return NET_ROLE_NONE;
+	return n % 2 ? NET_ROLE_TX : NET_ROLE_RX;
+}
 
 /* --- state that the driver sets --------------------------------------------------------------- */
-
-int net_set_offload(struct net *net, uint64_t offload)
-{
-	int err = netif_offload(net->nif, offload);
-
-	if (!err)
-		net->offload = offload;
-	return err;
-}
-
-void net_set_mac(struct net *net, const uint8_t mac[6])
-{
-	memcpy(net->mac, mac, 6);
-	vdev_config_set(&net->dev, offsetof(struct net_config, mac), mac, 6, false);
-}
-
-int net_spread(struct net *net, unsigned n)
-{
-	int err = net->vhost ? vhost_net_spread(net->vhost, n) : netif_spread(net->nif, n);
-
-	if (!err)
-		net->cur_pairs = n;
-	return err;
-}
 
 static void net_accept(struct vdev *dev)
 {
@@ -121,23 +52,21 @@ static void net_accept(struct vdev *dev)
 	net->ctrl = UINT_MAX;
 	if (vdev_has(dev, VIRTIO_NET_F_CTRL_VQ))
 		net->ctrl = vdev_has(dev, VIRTIO_NET_F_MQ) ? 2 * net->pairs : 2;
-	net_filter_reset(&net->filter, dev->accepted);
+	for (unsigned n = 0; n < dev->nqueues; n++)
+		vdev_place(dev, n, net_role(net, n) == NET_ROLE_RX || net_role(net, n) == NET_ROLE_TX ? n / 2 : 0);
+	net_filter_reset(&net->rules.filter, dev->accepted);
 	err = net_set_offload(net, dev->accepted & NET_GUEST_OFFLOADS);
 	if (err) /* what was granted when asked is refused now: the interface has gone */
 		vdev_fail(dev, "cannot set offloads: %s", strerror(-err));
+	net_tell(net);
 }
 
 static void net_reset(struct vdev *dev)
 {
 	struct net *net = to_net(dev);
 
-	for (unsigned i = 0; i < net->pairs; i++)
-		netif_want_read(net->nif, i, false);
 	net->ctrl = UINT_MAX;
-	net_spread(net, 1);
-	net_set_offload(net, 0);
-	net_filter_reset(&net->filter, 0);
-	memcpy(net->mac, net->conf.mac, 6);
+	net_rules_reset(net);
 }
 
 /*
@@ -152,21 +81,13 @@ static void net_config_write(struct vdev *dev, unsigned off, const uint8_t *val,
 		return;
 	len = len < 6 - off ? len : 6 - off;
 	vdev_config_set(dev, off, val, len, false);
-	if (off + len == 6)
-		memcpy(net->mac, dev->config, 6);
+	if (off + len != 6)
+		return;
+	memcpy(net->rules.mac, dev->config, 6);
+	net_tell(net);
 }
 
 /* --- queues ----------------------------------------------------------------------------------- */
-
-/* Which queues there are depends on what was accepted; the others do nothing. */
-enum net_role net_role(const struct net *net, unsigned n)
-{
-	if (n == net->ctrl)
-		return NET_ROLE_CTRL;
-	if (n >= 2 * net->pairs || (n >= 2 && !vdev_has(&net->dev, VIRTIO_NET_F_MQ)))
-		return NET_ROLE_NONE;
-	return n % 2 ? NET_ROLE_TX : NET_ROLE_RX;
-}
 
 static int net_queue_start(struct vdev *dev, unsigned n)
 {
@@ -199,9 +120,24 @@ static void net_queue_stop(struct vdev *dev, unsigned n)
 	case NET_ROLE_TX:
 		net->tx[n / 2].running = net->tx[n / 2].blocked = false;
 		break;
+	case NET_ROLE_CTRL:
+		net->command = NULL;
+		break;
 	default:
 		break;
 	}
+}
+
+/* Pair 0 is the back end's way in; the others are there for a driver that asks for them. */
+static void net_queue_reset(struct vdev *dev, unsigned n)
+{
+	struct net *net = to_net(dev);
+
+	if (net_role(net, n) != NET_ROLE_RX)
+		return;
+	netif_want_read(net->nif, n / 2, false);
+	if (n)
+		netif_watch(net->nif, n / 2, false);
 }
 
 static void net_kick(struct vdev *dev, unsigned n)
@@ -271,11 +207,12 @@ static void net_free(struct net *net)
 {
 	vhost_net_close(net->vhost); /* it has the tap's descriptors in use */
 	netif_close(net->nif);
-	for (unsigned i = 0; net->rx && i < net->pairs; i++)
+	for (unsigned i = 0; net->rx && net->tx && i < net->pairs; i++) {
 		free(net->rx[i].frame);
+		free(net->tx[i].bounce);
+	}
 	free(net->rx);
 	free(net->tx);
-	free(net->bounce);
 	free(net);
 }
 
@@ -295,6 +232,7 @@ static const struct vdev_class net_class = {
 	.queue_start = net_queue_start,
 	.kick = net_kick,
 	.queue_stop = net_queue_stop,
+	.queue_reset = net_queue_reset,
 	.config_write = net_config_write,
 	.reset = net_reset,
 	.close = net_close,
@@ -304,34 +242,29 @@ static int alloc_pairs(struct net *net)
 {
 	net->rx = calloc(net->pairs, sizeof(*net->rx));
 	net->tx = calloc(net->pairs, sizeof(*net->tx));
-	net->bounce = malloc(NETIF_FRAME_MAX);
-	if (!net->rx || !net->tx || !net->bounce)
+	if (!net->rx || !net->tx)
 		return -ENOMEM;
 	for (unsigned i = 0; i < net->pairs; i++) {
 		net->rx[i].net = net->tx[i].net = net;
 		net->rx[i].pair = net->tx[i].pair = i;
 		net->rx[i].frame = malloc(RX_HEAD + NETIF_FRAME_MAX);
-		if (!net->rx[i].frame)
+		net->tx[i].bounce = malloc(NETIF_FRAME_MAX);
+		if (!net->rx[i].frame || !net->tx[i].bounce)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-static uint64_t net_features(const struct net *net, uint16_t mtu)
+/* With vhost it is the kernel's threads that move packets: all of the rest is at home. */
+static int place_pairs(struct net *net, const struct vdev_conf *conf)
 {
-	uint64_t features = netif_info(net->nif)->features | VBIT(VIRTIO_NET_F_MAC) |
-			    VBIT(VIRTIO_NET_F_STATUS) | VBIT(VIRTIO_NET_F_MRG_RXBUF) |
-			    VBIT(VIRTIO_NET_F_CTRL_VQ) | VBIT(VIRTIO_NET_F_CTRL_RX) |
-			    VBIT(VIRTIO_NET_F_CTRL_RX_EXTRA) | VBIT(VIRTIO_NET_F_CTRL_VLAN) |
-			    VBIT(VIRTIO_NET_F_CTRL_MAC_ADDR);
+	unsigned n = net->vhost || !conf->n_loops ? 1 : conf->n_loops;
 
-	if (features & NET_GUEST_OFFLOADS)
-		features |= VBIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
-	if (mtu)
-		features |= VBIT(VIRTIO_NET_F_MTU);
-	if (net->pairs > 1)
-		features |= VBIT(VIRTIO_NET_F_MQ);
-	return features;
+	for (unsigned i = 0; i < net->pairs; i++) {
+		net->rx[i].loop = i % n ? conf->loops[i % n] : conf->loop;
+		netif_place(net->nif, i, net->rx[i].loop);
+	}
+	return n > 1 ? vdev_spread(&net->dev, conf->loops, n) : 0;
 }
 
 static int net_init(struct net *net, const struct vdev_conf *conf)
@@ -352,14 +285,16 @@ static int net_init(struct net *net, const struct vdev_conf *conf)
 	net->max_frame = (mtu ? mtu : info->mtu ? info->mtu : 1500) + ETH_HEADER;
 	net->hdr_len = HDR_LEN;
 	net->ctrl = UINT_MAX;
-	memcpy(net->mac, net->conf.mac, 6);
+	net_rules_init(net);
 	if (net->vhost) {
 		net->dev.port.features &= ~vhost_net_lacks(net->vhost);
 		net->dev.possible &= ~vhost_net_lacks(net->vhost);
 	}
 	vdev_config_init(&net->dev, &config, sizeof(config));
-	vdev_config_keep(&net->dev, 0, net->mac, 6, false);
-	err = vdev_mask(&net->dev, conf->features);
+	vdev_config_keep(&net->dev, 0, net->rules.mac, 6, false);
+	err = place_pairs(net, conf);
+	if (!err)
+		err = vdev_mask(&net->dev, conf->features);
 	if (err)
 		vdev_fini(&net->dev);
 	return err;
@@ -381,7 +316,7 @@ static void do_attach(void *opaque)
 	if (!a->err && net->vhost)
 		a->err = vhost_net_take_over(net->vhost, net);
 	if (!a->err)
-		a->err = net_spread(net, 1);
+		a->err = net_rules_attach(net);
 }
 
 struct vport *net_open(const struct vdev_conf *conf, struct netif *nif, const struct net_conf *net_conf)

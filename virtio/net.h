@@ -2,7 +2,8 @@
 /*
  * net: what the files of the network device share. Virtio 1.x section 5.1.
  *
- * Everything here runs on the device's loop.
+ * A pair of queues belongs to one loop, and struct net_rx and net_tx with it; struct net itself to the
+ * device's home, but for what is constant from accept to reset.
  */
 #pragma once
 
@@ -79,9 +80,20 @@ struct net_filter {
 	uint8_t vlan[4096 / 8];
 };
 
+/* What the driver chose for all pairs. */
+struct net_rules {
+	struct net_filter filter;
+	uint8_t mac[6];
+	uint64_t offload; /* guest offloads in force, a subset of those accepted */
+	unsigned pairs;	  /* in use */
+};
+
 struct net_rx {
 	struct net *net;
 	unsigned pair;
+	struct loop *loop;
+	struct net_rules rules; /* a copy, see net_rules.c ... */
+	struct loop_post tell;	/* ... and how another loop's is renewed */
 	bool running; /* the queue is there; else packets are dropped */
 	/* Buffers popped ahead, oldest first, so that each is popped once. */
 	struct vreq **window;
@@ -92,12 +104,15 @@ struct net_rx {
 	uint8_t *frame; /* RX_HEAD bytes more than the longest frame: one that is longer shows */
 	size_t pending;
 	struct loop_timer patience;
+	uint64_t packets, dropped;
 };
 
 struct net_tx {
 	struct net *net;
 	unsigned pair;
 	bool running, blocked;
+	uint8_t *bounce; /* for packets in too many pieces */
+	uint64_t packets, dropped;
 };
 
 /* What a queue is for; it depends on what was accepted. */
@@ -111,19 +126,19 @@ struct net {
 	struct vhost_net *vhost; /* moves the packets; NULL: rx and tx do */
 	struct net_conf conf;
 	unsigned pairs;	    /* there are */
-	unsigned cur_pairs; /* in use */
 	unsigned ctrl;	    /* index of the control queue, from accept on; or UINT_MAX */
 	unsigned hdr_len;   /* 12, or 10: legacy without MRG_RXBUF */
 	unsigned max_frame; /* of a packet that is no GSO packet, without VLAN tag */
-	uint64_t offload;   /* guest offloads in force, a subset of those accepted */
-	uint8_t mac[6];
-	struct net_filter filter;
 	struct net_rx *rx;
 	struct net_tx *tx;
-	uint8_t *bounce; /* for packets in too many pieces */
-	struct {
-		uint64_t rx, rx_dropped, tx, tx_dropped;
-	} stat;
+	struct net_rules rules; /* home's; net_rules.c has the rest */
+	struct net_rules told;	/* what the pairs copy; stays as it is while untold */
+	atomic_uint untold;	/* pairs that have not yet */
+	bool tell_again;	/* rules have changed meanwhile */
+	struct loop_post all_told;
+	unsigned spread;	/* the back end's queues that take part */
+	struct vreq *command;	/* of the control queue, done and not answered; or NULL */
+	bool command_ok;
 };
 
 /* Features by which the guest lets the back end leave work to it. */
@@ -143,13 +158,23 @@ static inline unsigned net_txq(unsigned pair)
 	return 2 * pair + 1;
 }
 
-/* net.c: sets the guest offloads in force. 0 or -errno, and then nothing changed. */
-int net_set_offload(struct net *net, uint64_t offload);
-/* net.c: packets go over the first n pairs. 0 or -errno, and then nothing changed. */
-int net_spread(struct net *net, unsigned n);
-enum net_role net_role(const struct net *net, unsigned n);
-/* net.c: the device's address, also in the configuration. */
-void net_set_mac(struct net *net, const uint8_t mac[6]);
+enum net_role net_role(const struct net *net, unsigned n); /* net.c */
+
+/* net_rules.c: at home. The set_ ones return 0, or -errno and nothing has changed. */
+void net_rules_init(struct net *net);
+int net_rules_attach(struct net *net); /* the back end's first queue alone; 0 or -errno */
+void net_rules_reset(struct net *net);
+int net_set_offload(struct net *net, uint64_t offload); /* the guest offloads in force */
+int net_set_pairs(struct net *net, unsigned n);
+void net_set_mac(struct net *net, const uint8_t mac[6]); /* also in the configuration */
+/* Has the pairs work by what was set. It is done when net->untold is 0: now, or net_ctrl_go_on() tells. */
+void net_tell(struct net *net);
+
+/* net_features.c */
+extern const struct vdev_dep net_deps[];
+extern const struct vport_field net_fields[];
+extern const struct vdev_word net_words[];
+uint64_t net_features(const struct net *net, uint16_t mtu);
 
 /* net_rx.c */
 int net_rx_start(struct net_rx *rx, unsigned entries);
@@ -161,6 +186,8 @@ void net_tx_run(struct net_tx *tx);
 
 /* net_ctrl.c */
 void net_ctrl_run(struct net *net, unsigned n);
+/* All pairs have been told: answers the command that waits for it, if any. */
+void net_ctrl_go_on(struct net *net);
 
 /* net_filter.c */
 void net_filter_reset(struct net_filter *f, uint64_t features);

@@ -5,7 +5,7 @@
  * A command has the length its data need, no more and no less, or it is refused; how it is cut into
  * descriptors doesn't matter. Nothing changes when a command is refused.
  *
- * Runs on: loop.
+ * Runs on: home.
  */
 #include <string.h>
 
@@ -18,7 +18,7 @@ enum { CLASS_RX = 0, CLASS_MAC = 1, CLASS_VLAN = 2, CLASS_MQ = 4, CLASS_OFFLOADS
 /* Class RX, one byte of data: on or off. */
 static bool rx_mode(struct net *net, uint8_t cmd, struct vreader *rd)
 {
-	struct net_filter *f = &net->filter;
+	struct net_filter *f = &net->rules.filter;
 	const struct {
 		bool *mode;
 		int feature;
@@ -61,8 +61,8 @@ static bool mac_table_set(struct net *net, uint8_t cmd, struct vreader *rd)
 	(void)cmd;
 	if (!read_addrs(rd, &uni) || !read_addrs(rd, &multi) || rd->left)
 		return false;
-	net->filter.uni = uni;
-	net->filter.multi = multi;
+	net->rules.filter.uni = uni;
+	net->rules.filter.multi = multi;
 	return true;
 }
 
@@ -83,7 +83,7 @@ static bool vlan_set(struct net *net, uint8_t cmd, struct vreader *rd)
 
 	if (rd->left != sizeof(id) || !vread(rd, &id, sizeof(id)) || id > 0xfff)
 		return false;
-	net_filter_vlan(&net->filter, id, cmd == 0);
+	net_filter_vlan(&net->rules.filter, id, cmd == 0);
 	return true;
 }
 
@@ -94,7 +94,7 @@ static bool mq_pairs_set(struct net *net, uint8_t cmd, struct vreader *rd)
 	(void)cmd;
 	if (rd->left != sizeof(n) || !vread(rd, &n, sizeof(n)) || !n || n > net->pairs)
 		return false;
-	return !net_spread(net, n);
+	return !net_set_pairs(net, n);
 }
 
 static bool offloads_set(struct net *net, uint8_t cmd, struct vreader *rd)
@@ -133,16 +133,36 @@ static bool run(struct net *net, struct vreader *rd)
 	return false;
 }
 
+static void answer(struct net *net)
+{
+	uint8_t ack = net->command_ok ? ACK_OK : ACK_ERR;
+	struct vreq *r = net->command;
+
+	net->command = NULL;
+	vwrite(&r->in, &ack, sizeof(ack));
+	virtq_push(r->q, r);
+}
+
+void net_ctrl_go_on(struct net *net)
+{
+	if (net->command)
+		answer(net);
+	if (net->ctrl < net->dev.nqueues)
+		vdev_rekick(&net->dev, net->ctrl);
+}
+
+/* One after the other: what one changed has reached all pairs before the next. */
 void net_ctrl_run(struct net *net, unsigned n)
 {
 	struct virtq *q = vdev_queue(&net->dev, n);
-	struct vreq *r;
-	uint8_t ack;
 
-	while (vdev_budget(&net->dev, n) && (r = virtq_pop(q))) {
+	while (!net->untold && vdev_budget(&net->dev, n) && (net->command = virtq_pop(q))) {
 		/* Without room for an answer nothing is done either: the driver couldn't know. */
-		ack = r->in.left && run(net, &r->out) ? ACK_OK : ACK_ERR;
-		vwrite(&r->in, &ack, sizeof(ack));
-		virtq_push(q, r);
+		net->command_ok = net->command->in.left && run(net, &net->command->out);
+		if (net->command_ok)
+			net_tell(net);
+		if (net->untold)
+			break;
+		answer(net);
 	}
 }

@@ -7,7 +7,7 @@
  * rx->frame and delivered from there when there are buffers enough, so that none is lost to slowness.
  * Buffers are popped ahead into a window: each crosses the ring's door once, whatever the packets.
  *
- * Runs on: loop.
+ * Runs on: the pair's loop.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -60,7 +60,7 @@ static size_t likely(const struct net_rx *rx)
 {
 	const struct net *net = rx->net;
 
-	if (net->offload & (NET_GUEST_OFFLOADS & ~VBIT(VIRTIO_NET_F_GUEST_CSUM)))
+	if (rx->rules.offload & (NET_GUEST_OFFLOADS & ~VBIT(VIRTIO_NET_F_GUEST_CSUM)))
 		return net->hdr_len + NETIF_FRAME_MAX;
 	return net->hdr_len + net->max_frame + VLAN_TAG;
 }
@@ -124,12 +124,12 @@ static void deliver(struct net_rx *rx, size_t len, size_t direct)
 	rx->n_window -= n;
 	for (unsigned i = 0; i < rx->n_window; i++)
 		rx->window[i] = rx->window[i + n];
-	rx->net->stat.rx++;
+	rx->packets++;
 }
 
 /* --- packets ---------------------------------------------------------------------------------- */
 
-static bool gso_allowed(const struct net *net, uint8_t type)
+static bool gso_allowed(uint64_t offload, uint8_t type)
 {
 	uint64_t needs;
 
@@ -149,31 +149,32 @@ static bool gso_allowed(const struct net *net, uint8_t type)
 	default:
 		return false;
 	}
-	return net->offload & needs &&
-	       (!(type & NET_GSO_ECN) || net->offload & VBIT(VIRTIO_NET_F_GUEST_ECN));
+	return offload & needs &&
+	       (!(type & NET_GSO_ECN) || offload & VBIT(VIRTIO_NET_F_GUEST_ECN));
 }
 
 /*
  * A packet may have been queued by the host under offloads that are no longer in force; the driver
  * must not see those, and they can't be undone here.
  */
-static bool header_ok(const struct net *net, struct netif_hdr *h, const uint8_t *frame, size_t len)
+static bool header_ok(const struct net_rx *rx, struct netif_hdr *h, const uint8_t *frame, size_t len)
 {
-	size_t max = net->max_frame;
+	uint64_t offload = rx->rules.offload;
+	size_t max = rx->net->max_frame;
 
-	if (!(net->offload & VBIT(VIRTIO_NET_F_GUEST_CSUM))) {
+	if (!(offload & VBIT(VIRTIO_NET_F_GUEST_CSUM))) {
 		if (h->flags & NET_HDR_NEEDS_CSUM)
 			return false;
 		h->flags = 0;
 	}
 	h->flags &= NET_HDR_NEEDS_CSUM | NET_HDR_DATA_VALID;
 	if (h->gso_type != NET_GSO_NONE)
-		return gso_allowed(net, h->gso_type) && h->gso_size &&
+		return gso_allowed(offload, h->gso_type) && h->gso_size &&
 		       h->flags & NET_HDR_NEEDS_CSUM && h->hdr_len <= len;
 	h->hdr_len = h->gso_size = 0;
 	if (frame[12] == 0x81 && frame[13] == 0)
 		max += VLAN_TAG;
-	return len <= max || !vdev_has(&net->dev, VIRTIO_NET_F_MTU);
+	return len <= max || !vdev_has(&rx->net->dev, VIRTIO_NET_F_MTU);
 }
 
 /* The window's buffers as an iovec, behind what the header and the frame's head take. */
@@ -231,9 +232,9 @@ static bool receive(struct net_rx *rx)
 		return false;
 	len = (size_t)got - NETIF_HDR;
 	if (got < NETIF_HDR + ETH_HEADER || len > NETIF_FRAME_MAX || !rx->running ||
-	    !header_ok(net, &rx->hdr, rx->frame, len) ||
-	    !net_filter_pass(&net->filter, net->mac, rx->frame, len)) {
-		net->stat.rx_dropped++;
+	    !header_ok(rx, &rx->hdr, rx->frame, len) ||
+	    !net_filter_pass(&rx->rules.filter, rx->rules.mac, rx->frame, len)) {
+		rx->dropped++;
 	} else if (net->hdr_len + len <= rx->room) {
 		deliver(rx, len, direct);
 	} else {
@@ -255,9 +256,9 @@ static bool settle(struct net_rx *rx)
 	else if (merges(rx) && !net->dev.failed && rx->n_window < rx->cap_window)
 		return false;
 	else
-		net->stat.rx_dropped++; /* no other buffer can help */
+		rx->dropped++; /* no other buffer can help */
 	rx->pending = 0;
-	loop_timer_cancel(net->dev.loop, &rx->patience);
+	loop_timer_cancel(rx->loop, &rx->patience);
 	return true;
 }
 
@@ -267,7 +268,7 @@ static void give_up(void *opaque)
 	struct net_rx *rx = opaque;
 
 	rx->pending = 0;
-	rx->net->stat.rx_dropped++;
+	rx->dropped++;
 	vdev_rekick(&rx->net->dev, net_rxq(rx->pair));
 }
 
@@ -278,7 +279,7 @@ void net_rx_run(struct net_rx *rx)
 	for (int turn = RX_TURN; turn; turn--) {
 		if (rx->running && !settle(rx)) {
 			if (!rx->patience.armed)
-				loop_timer_set(net->dev.loop, &rx->patience, RX_PATIENCE_NS);
+				loop_timer_set(rx->loop, &rx->patience, RX_PATIENCE_NS);
 			stall(rx);
 			return;
 		}
@@ -313,7 +314,7 @@ void net_rx_stop(struct net_rx *rx)
 {
 	if (!rx->running)
 		return;
-	loop_timer_cancel(rx->net->dev.loop, &rx->patience);
+	loop_timer_cancel(rx->loop, &rx->patience);
 	rx->running = false;
 	rx->pending = rx->n_window = 0;
 	rx->room = 0;

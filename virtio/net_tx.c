@@ -4,7 +4,7 @@
  *
  * The header is copied, checked and then passed on; the packet itself is read once, by the kernel.
  *
- * Runs on: loop.
+ * Runs on: the pair's loop.
  */
 #include <errno.h>
 
@@ -55,8 +55,9 @@ static bool header_ok(const struct net *net, struct netif_hdr *h, size_t len)
 }
 
 /* 0: sent or dropped; -EAGAIN: the back end has no room. */
-static int send_one(struct net *net, unsigned pair, const struct vreq *r)
+static int send_one(struct net_tx *tx, const struct vreq *r)
 {
+	struct net *net = tx->net;
 	struct iovec iov[1 + TX_PIECES];
 	struct vreader rd = r->out; /* r stays as it is, in case it is given back */
 	struct netif_hdr h = { 0 };
@@ -72,19 +73,19 @@ static int send_one(struct net *net, unsigned pair, const struct vreq *r)
 	iov[0] = (struct iovec){ &h, sizeof(h) };
 	n = vreader_iov(&rd, len, iov + 1, TX_PIECES);
 	if (n < 0) {
-		vread(&rd, net->bounce, len);
-		iov[1] = (struct iovec){ net->bounce, len };
+		vread(&rd, tx->bounce, len);
+		iov[1] = (struct iovec){ tx->bounce, len };
 		n = 1;
 	}
-	sent = netif_send(net->nif, pair, iov, 1 + n);
+	sent = netif_send(net->nif, tx->pair, iov, 1 + n);
 	if (sent == -EAGAIN)
 		return -EAGAIN;
 	if (sent < 0)
 		goto drop;
-	net->stat.tx++;
+	tx->packets++;
 	return 0;
 drop:
-	net->stat.tx_dropped++;
+	tx->dropped++;
 	return 0;
 }
 
@@ -95,7 +96,7 @@ void net_tx_run(struct net_tx *tx)
 	struct vreq *r;
 
 	while (!tx->blocked && vdev_budget(&net->dev, net_txq(tx->pair)) && (r = virtq_pop(q))) {
-		if (send_one(net, tx->pair, r)) {
+		if (send_one(tx, r)) {
 			tx->blocked = true;
 			virtq_unpop(q, r);
 			return;

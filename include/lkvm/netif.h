@@ -4,7 +4,8 @@
  *
  * Packets carry a struct netif_hdr (virtio's, 12 bytes, little-endian) in front, both ways; a back
  * end without offloads gets and gives it as zeroes. A back end has one or more queues (tap with
- * several descriptors); packets of one flow stay on one. Everything runs on the device's loop.
+ * several descriptors); packets of one flow stay on one. A queue's calls are made on its own loop, which
+ * is the one of netif_attach() unless netif_place() gave it another; all others on that one.
  */
 #pragma once
 
@@ -57,7 +58,8 @@ struct netif_user {
 	void (*readable)(void *opaque, unsigned queue); /* a packet may be there */
 	void (*writable)(void *opaque, unsigned queue); /* room again after -EAGAIN */
 	void (*link)(void *opaque, bool up);
-	void (*died)(void *opaque); /* the back end is gone (passt was killed); already logged */
+	/* The back end is gone (passt was killed); already logged. Once, on any of its loops. */
+	void (*died)(void *opaque);
 	void *opaque;
 };
 
@@ -65,6 +67,8 @@ struct netif *netif_open(const char *name, const struct netif_conf *conf); /* NU
 void netif_close(struct netif *nif);
 const struct netif_info *netif_info(const struct netif *nif);
 
+/* Before attach: this queue's loop is another one. */
+void netif_place(struct netif *nif, unsigned queue, struct loop *loop);
 /*
  * Connects to loop; packets are not watched for before netif_want_read(). May wait for passt to be
  * ready. 0 or -errno, logged.
@@ -75,8 +79,12 @@ void netif_detach(struct netif *nif);
 void netif_want_read(struct netif *nif, unsigned queue, bool want);
 /* The guest offloads in force, as feature bits: others are done before packets come. 0 or -errno. */
 int netif_offload(struct netif *nif, uint64_t features);
-/* Spreads packets over the first n queues only. 0 or -errno. */
+/*
+ * Spreads packets over the first n queues only. 0 or -errno. All but queue 0 have to be watched as well
+ * while they take part, each on its loop: after it joined (spread), until before it leaves.
+ */
 int netif_spread(struct netif *nif, unsigned n);
+void netif_watch(struct netif *nif, unsigned queue, bool on);
 
 /*
  * For vhost-net, which moves a tap's packets itself: the descriptor of a queue (-1: none that the kernel

@@ -129,17 +129,17 @@ static void test_legacy_config(void)
 	nd.port->legacy = true;
 	for (unsigned i = 0; i < 5; i++)
 		nd.port->ops->config_write(nd.port, i, &new_mac[i], 1);
-	ok(!memcmp(nd.net->mac, nd_mac, 6), "half an address isn't used");
+	ok(!memcmp(nd.net->rules.mac, nd_mac, 6), "half an address isn't used");
 	nd.port->ops->config_write(nd.port, 5, &new_mac[5], 1);
 	nd_config(&nd, 0, mac, 6);
-	ok(!memcmp(mac, new_mac, 6) && !memcmp(nd.net->mac, new_mac, 6),
+	ok(!memcmp(mac, new_mac, 6) && !memcmp(nd.net->rules.mac, new_mac, 6),
 	   "a legacy driver sets the address byte by byte, before it accepts anything");
 	nd.port->ops->config_write(nd.port, 6, mac, 6);
 	nd_config(&nd, 6, mac, 2);
 	is(mac[0], 1, "and nothing else");
 	nd.port->ops->reset(nd.port);
 	nd_config(&nd, 0, mac, 6);
-	ok(!memcmp(mac, nd_mac, 6) && !memcmp(nd.net->mac, nd_mac, 6), "a reset brings ours back");
+	ok(!memcmp(mac, nd_mac, 6) && !memcmp(nd.net->rules.mac, nd_mac, 6), "a reset brings ours back");
 	nd_close(&nd);
 }
 

@@ -252,7 +252,7 @@ static void test_offloads(void)
 	is(nb->offload, f, "refused commands change nothing");
 	nb->refuse_offload = true;
 	is(offloads(&nd, 0), 1, "what the back end refuses is refused");
-	is(nd.net->offload, f, "and not taken for done");
+	is(nd.net->rules.offload, f, "and not taken for done");
 	nb->refuse_offload = false;
 	nd_start(&nd, BASE | f, 3);
 	is(offloads(&nd, 0), 1, "not without CTRL_GUEST_OFFLOADS");
@@ -321,7 +321,7 @@ static void test_framing(void)
 	nd_kick(&nd, CTRLQ);
 	ok(drv_used(&nd.q[CTRLQ], &used, NULL) >= 0 && used == 1, "a command in bytes");
 	is(*(uint8_t *)nd_ptr(&nd, ack), 0, "is taken");
-	is(nd.net->mac[5], 0x55, "and done");
+	is(nd.net->rules.mac[5], 0x55, "and done");
 
 	((uint8_t *)nd_ptr(&nd, gpa))[7] = 0x66;
 	seg[0] = (struct drv_seg){ gpa, 8, false };
@@ -330,13 +330,13 @@ static void test_framing(void)
 	nd_kick(&nd, CTRLQ);
 	ok(drv_used(&nd.q[CTRLQ], &used, NULL) >= 0 && used == 1, "in one piece, with room to spare");
 	is(*(uint8_t *)nd_ptr(&nd, ack), 0, "is taken");
-	is(nd.net->mac[5], 0x66, "and done");
+	is(nd.net->rules.mac[5], 0x66, "and done");
 
 	((uint8_t *)nd_ptr(&nd, gpa))[7] = 0x77;
 	drv_add(&nd.q[CTRLQ], seg, 1);
 	nd_kick(&nd, CTRLQ);
 	ok(drv_used(&nd.q[CTRLQ], &used, NULL) >= 0 && used == 0, "without room for the answer: comes back");
-	is(nd.net->mac[5], 0x66, "and isn't done");
+	is(nd.net->rules.mac[5], 0x66, "and isn't done");
 	drv_add(&nd.q[CTRLQ], seg + 1, 1);
 	nd_kick(&nd, CTRLQ);
 	ok(drv_used(&nd.q[CTRLQ], &used, NULL) >= 0 && used == 1, "no command at all: an answer");

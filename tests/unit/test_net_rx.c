@@ -158,7 +158,7 @@ static void test_merging(bool packed)
 		merge(&nd, nb, 30, 1, 100);
 		merge(&nd, nb, 31, 3, 200);
 		is(nd.failed, 0, "the device is well");
-		nd.net->stat.rx = 0;
+		nd.net->rx[0].packets = 0;
 		nd_start(&nd, MERGE | NET_GUEST_OFFLOADS | (packed ? VBIT(VIRTIO_F_RING_PACKED) : 0),
 			 2);
 	}
@@ -440,9 +440,9 @@ static void test_stop(void)
 	nb_put(&nd, nb, &plain, frame, 100);
 	nb_put(&nd, nb, &plain, frame, 100);
 	is(nb->at_in, nb->n_in, "while the queue is stopped packets are dropped, not kept");
-	dropped = nd.net->stat.rx_dropped;
+	dropped = nd.net->rx[0].dropped;
 	turn_for(nd.loop, 80);
-	is(nd.net->stat.rx_dropped, dropped, "the one that waited is forgotten, its timer too");
+	is(nd.net->rx[0].dropped, dropped, "the one that waited is forgotten, its timer too");
 	if (nd_queue(&nd, 0))
 		abort();
 	nd_offer(&nd, 0, 1600, 1);

@@ -383,9 +383,11 @@ static void test_queues(struct loop *loop)
 	struct netif *nif = open_tap("vm", "192.0.2.1/24", NULL, 2);
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc00002ff) };
 	int got[2] = { 0 }, on = 1, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct loop *second = loop_open("second");
 	struct seen s;
 
 	setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on));
+	netif_place(nif, 1, second);
 	ok(nif && attach(nif, loop, &s), "two queues");
 	for (unsigned use = 2; use; use--) {
 		is(netif_spread(nif, use), 0, "%u in use", use);
@@ -410,7 +412,10 @@ static void test_queues(struct loop *loop)
 	is(netif_spread(nif, 3), -EINVAL, "more than there are: refused");
 	is(netif_spread(nif, 0), -EINVAL, "none: refused");
 	is(netif_spread(nif, 2), 0, "two again");
+	netif_watch(nif, 1, true);
+	netif_watch(nif, 1, true);
 	netif_want_read(nif, 0, true); /* or nothing wakes us */
+	netif_want_read(nif, 1, true);
 	if (system("ip link del vm 2>/dev/null")) {
 		skip("no ip command", "the interface is deleted");
 	} else {
@@ -418,12 +423,20 @@ static void test_queues(struct loop *loop)
 
 		TURN_UNTIL(loop, s.died, 1000);
 		ok(netif_spread(nif, 2) < 0, "without an interface there is nothing to spread over");
-		events = loop_events(loop);
+		events = loop_events(loop) + loop_events(second);
 		turn_for(loop, 20);
-		ok(loop_events(loop) - events < 10, "nor to be told of again and again");
+		turn_for(second, 20);
+		ok(loop_events(loop) + loop_events(second) - events < 10,
+		   "nor to be told of again and again, on either queue's loop");
+		is(s.died, 1, "... nor twice");
+		netif_watch(nif, 1, true);
+		events = loop_events(second);
+		turn_for(second, 20);
+		is(loop_events(second) - events, 0, "and it is watched no more");
 	}
 	close(fd);
 	netif_close(nif);
+	loop_close(second);
 }
 
 /* The host's UDP checksum: left to the guest when it may be, complete when not. */

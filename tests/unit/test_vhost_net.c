@@ -457,7 +457,7 @@ static void test_pairs(void)
 	is_str(asked(), "", "changes nothing");
 	k.nb->refuse_spread = true;
 	is(nd_command(&nd, 4, 4, 0, &two, 2), 1, "what the tap refuses is refused");
-	is(nd.net->cur_pairs, 1, "and changes nothing");
+	is(nd.net->rules.pairs, 1, "and changes nothing");
 	k.nb->refuse_spread = false;
 	nd_command(&nd, 4, 4, 0, &two, 2);
 	asked();
