@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kvm/ring.h"
 #include "kvm/tally.h"
 #include "lkvm/vm.h"
 
@@ -52,6 +53,7 @@ struct vm {
 	int dev, fd;
 	struct irqchip *irqchip;
 	struct doorbell pio_bell, mmio_bell;
+	struct ring ring; /* port writes that were made without an exit */
 	struct kvm_cpuid2 *cpuid; /* what KVM supports */
 	unsigned phys_bits;
 	struct tally *tally; /* NULL: nobody counts */

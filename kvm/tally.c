@@ -119,6 +119,13 @@ void tally_access(struct tally *t, unsigned cpu, struct bus *bus, uint64_t addr,
 		table->lost[part]++;
 }
 
+void tally_collected(struct tally *t)
+{
+	int part = atomic_load_explicit(&t->after, memory_order_relaxed);
+
+	atomic_fetch_add_explicit(&t->coalesced[part], 1, memory_order_relaxed);
+}
+
 void tally_mark(struct vm *vm)
 {
 	struct tally *t = vm->tally;

@@ -42,6 +42,7 @@ struct tally *tally_open(unsigned cpus, int vm_fd); /* NULL: logged */
 int tally_add(struct tally *t, int vcpu_fd);	    /* the next vCPU; 0 or -errno, logged */
 void tally_close(struct tally *t);
 void tally_reason(struct tally *t, unsigned cpu, unsigned reason);
+void tally_collected(struct tally *t); /* a write without an exit; any thread */
 void tally_access(struct tally *t, unsigned cpu, struct bus *bus, uint64_t addr, unsigned len, bool write);
 
 /* --- stats.c: KVM's own numbers */

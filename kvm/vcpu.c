@@ -207,12 +207,14 @@ static void *vcpu_main(void *opaque)
 	while (!atomic_load(&cpu->vm->stopping)) {
 		int err;
 
-		if (ioctl(cpu->fd, KVM_RUN, 0) == 0) {
+		err = ioctl(cpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+		/* What was written before it came out is seen before what it came out for. */
+		ring_collect(&cpu->vm->ring);
+		if (!err) {
 			if (!vcpu_exit(cpu))
 				break;
 			continue;
 		}
-		err = errno;
 		if (cpu->vm->tally)
 			tally_reason(cpu->vm->tally, cpu->id, 0);
 		/* EAGAIN: a vCPU that waited for its start-up message got one. */

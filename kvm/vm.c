@@ -129,6 +129,7 @@ struct vm *vm_open(const struct vm_conf *conf)
 	any_len = dev_cap(vm->dev, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
 	doorbell_open(&vm->pio_bell, conf->pio, vm->fd, true, any_len);
 	doorbell_open(&vm->mmio_bell, conf->mmio, vm->fd, false, any_len);
+	ring_open(&vm->ring, conf->pio, vm->dev, vm->fd, vm->tally);
 	return vm;
 
 err_close:
@@ -197,6 +198,7 @@ int vm_start(struct vm *vm, const struct vm_entry *entry)
 		if (ret < 0)
 			return ret;
 	}
+	ring_attach(&vm->ring, &vm->cpu[0]);
 	for (i = 0; i < vm->cpus; i++) {
 		ret = vcpu_start(&vm->cpu[i]);
 		if (ret < 0) {
@@ -231,6 +233,7 @@ void vm_close(struct vm *vm)
 	vm_stop(vm);
 	doorbell_close(&vm->pio_bell);
 	doorbell_close(&vm->mmio_bell);
+	ring_close(&vm->ring);
 	irqchip_close(vm->irqchip);
 	for (i = 0; i < vm->cpus; i++)
 		vcpu_close(&vm->cpu[i]);

@@ -57,6 +57,14 @@ struct bus {
 	 */
 	int (*doorbell)(void *opaque, uint64_t addr, unsigned len, int fd, bool attach);
 	void *doorbell_opaque;
+	/*
+	 * Has writes of len bytes to addr collected while their vCPU goes on (KVM's coalesced I/O), set
+	 * by kvm/ and absent in tests. They reach the model later, in their order, and before any access that
+	 * a vCPU makes after them; at the latest by collect(). Returns 0 or -errno.
+	 */
+	int (*coalesce)(void *opaque, uint64_t addr, unsigned len, bool on);
+	void (*collect)(void *opaque);
+	void *coalesce_opaque;
 };
 
 void bus_init(struct bus *bus, const char *name);
@@ -79,6 +87,19 @@ static inline uint64_t bus_accesses(struct bus *bus)
 static inline int bus_doorbell(struct bus *bus, uint64_t addr, unsigned len, int fd, bool attach)
 {
 	return bus->doorbell ? bus->doorbell(bus->doorbell_opaque, addr, len, fd, attach) : -38;
+}
+
+/* For a model, also under its slot's lock. */
+static inline int bus_coalesce(struct bus *bus, uint64_t addr, unsigned len, bool on)
+{
+	return bus->coalesce ? bus->coalesce(bus->coalesce_opaque, addr, len, on) : -38;
+}
+
+/* What was collected reaches its models now. Any thread, without a slot's lock. */
+static inline void bus_collect(struct bus *bus)
+{
+	if (bus->collect)
+		bus->collect(bus->coalesce_opaque);
 }
 
 static inline void bus_lock(struct bus_slot *slot)
