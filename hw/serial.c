@@ -13,66 +13,21 @@
  * that looks at the line status twice without touching the set-up registers in between, as everybody
  * who polls does.
  *
+ * A byte sent need not stop its vCPU: in a burst KVM collects them (burst.c). That is safe as long as
+ * nothing happens by itself when a byte arrives, which is so but for two cases: the transmitter-empty
+ * interrupt, and the loopback's receive interrupt. Everything else a driver can only find out by an access,
+ * and then the bytes come first.
+ *
  * Runs on: vcpu under slot lock; the channel's callbacks (loop) take the same lock
  */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "hw/burst.h"
+#include "hw/serial_regs.h"
 #include "lkvm/hw.h"
 #include "lkvm/log.h"
-
-enum serial_reg {
-	REG_DATA = 0, /* RBR, THR; DLAB: divisor low */
-	REG_IER = 1,  /* DLAB: divisor high */
-	REG_IIR = 2,  /* read; write: FCR */
-	REG_LCR = 3,
-	REG_MCR = 4,
-	REG_LSR = 5,
-	REG_MSR = 6,
-	REG_SCR = 7,
-	SERIAL_PORTS = 8,
-};
-
-enum {
-	IER_RDI = 0x01,	 /* received data */
-	IER_THRI = 0x02, /* transmitter empty */
-	IER_RLSI = 0x04, /* line status */
-	IER_MSI = 0x08,	 /* modem status */
-	IER_MASK = 0x0f,
-
-	IIR_NONE = 0x01,
-	IIR_MSI = 0x00,
-	IIR_THRI = 0x02,
-	IIR_RDI = 0x04,
-	IIR_RLSI = 0x06,
-	IIR_TIMEOUT = 0x0c,
-	IIR_FIFO = 0xc0,
-
-	FCR_ENABLE = 0x01,
-	FCR_CLEAR_RX = 0x02,
-	FCR_CLEAR_TX = 0x04,
-	FCR_TRIGGER = 0xc0,
-
-	LCR_DLAB = 0x80,
-
-	MCR_DTR = 0x01,
-	MCR_RTS = 0x02,
-	MCR_OUT1 = 0x04,
-	MCR_OUT2 = 0x08, /* connects the interrupt, on a PC */
-	MCR_LOOP = 0x10,
-	MCR_MASK = 0x1f,
-
-	LSR_DR = 0x01,
-	LSR_OE = 0x02,
-	LSR_BI = 0x10,
-	LSR_THRE = 0x20,
-	LSR_TEMT = 0x40,
-
-	MSR_DELTA = 0x0f, /* DCTS DDSR TERI DDCD */
-	MSR_CTS = 0x10,
-	MSR_DSR = 0x20,
-	MSR_RI = 0x40,
-	MSR_DCD = 0x80,
-};
 
 #define FIFO_SIZE 16
 
@@ -94,6 +49,7 @@ struct serial {
 	bool overrun;
 	bool thre_pending; /* the transmitter-empty interrupt, until it was read or data came */
 	unsigned looks;	   /* LSR reads since a set-up register was touched; see the top */
+	struct burst burst; /* of bytes sent */
 	bool brk;	   /* the first byte received is a break, which nobody has been told of */
 	struct fifo tx, rx;
 };
@@ -184,13 +140,21 @@ static void tx_byte(struct serial *s, uint8_t byte)
 	s->thre_pending = false;
 	if (s->mcr & MCR_LOOP) {
 		loop_back(s, byte);
-	} else if (!s->chan || (!s->tx.n && chan_write(s->chan, &byte, 1) == 1)) {
+		return;
+	}
+	burst_byte(&s->burst);
+	if (!s->chan || (!s->tx.n && chan_write(s->chan, &byte, 1) == 1)) {
 		s->thre_pending = true;
 	} else if (s->tx.n < fifo_size(s)) {
 		s->tx.byte[s->tx.n++] = byte;
 	} else {
 		s->tx.byte[s->tx.n - 1] = byte; /* it was told to wait */
 	}
+}
+
+static void tx_allow_burst(struct serial *s)
+{
+	burst_allow(&s->burst, !(s->ier & IER_THRI) && !(s->mcr & MCR_LOOP));
 }
 
 /* --- registers ------------------------------------------------------------------------------ */
@@ -263,6 +227,7 @@ static void write_ier(struct serial *s, uint8_t val)
 	/* Switching it on asks again, even if it was answered: drivers probe for that. */
 	if ((on & IER_THRI) && !s->tx.n)
 		s->thre_pending = true;
+	tx_allow_burst(s);
 }
 
 static void write_fcr(struct serial *s, uint8_t val)
@@ -334,6 +299,7 @@ static void reg_write(struct serial *s, unsigned reg, uint8_t val)
 	case REG_MCR:
 		s->mcr = val & MCR_MASK;
 		msr_update(s);
+		tx_allow_burst(s);
 		break;
 	case REG_SCR:
 		s->scr = val;
@@ -403,12 +369,14 @@ void serial_sysrq(struct serial *s, char key)
 }
 
 struct serial *serial_open(const char *name, struct bus *pio, uint16_t port, struct irq_line line,
-			   struct chan *chan)
+			   struct chan *chan, struct loop *loop)
 {
 	struct serial *s = calloc(1, sizeof(*s));
+	int err = s ? burst_open(&s->burst, pio, port, loop, &s->slot) : -ENOMEM;
 
-	if (!s) {
-		log_err(name, "cannot make the serial port: out of memory");
+	if (err) {
+		log_err(name, "cannot make the serial port: %s", strerror(-err));
+		free(s);
 		return NULL;
 	}
 	s->pio = pio;
@@ -432,6 +400,7 @@ void serial_close(struct serial *s)
 {
 	if (!s)
 		return;
+	burst_close(&s->burst);
 	bus_unmap(s->pio, &s->range);
 	if (s->chan)
 		chan_attach(s->chan, NULL);

@@ -321,7 +321,7 @@ static int build_hw(struct machine *m)
 	    watcher_tap(&m->watcher, m->nobody))
 		return -ENODEV;
 	m->serial = serial_open("serial0", &m->pio, PORT_COM1, vm_line(m->vm, IRQ_COM1),
-				m->conf->console == CONSOLE_VIRTIO ? m->nobody : term_chan(m->term));
+				m->conf->console == CONSOLE_VIRTIO ? m->nobody : term_chan(m->term), m->io);
 	m->examine.serial = m->serial;
 	m->rtc = rtc_open(&m->pio, PORT_RTC);
 	m->i8042 = i8042_open(&m->pio, &user);
@@ -351,7 +351,7 @@ static int build_command(struct machine *m)
 		return -ENODEV;
 	verdict_command(&m->watcher.verdict);
 	m->serial2 = serial_open("serial1", &m->pio, PORT_COM2, vm_line(m->vm, IRQ_COM2),
-				 command_serial(m->command));
+				 command_serial(m->command), NULL);
 	return m->serial2 ? 0 : -ENOMEM;
 }
 

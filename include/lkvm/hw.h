@@ -27,10 +27,14 @@ struct hw_power_user {
 	void *opaque;
 };
 
-/* 8250/16550A serial port. NULL: out of memory, logged. chan may be NULL: output goes nowhere. */
+/*
+ * 8250/16550A serial port. NULL: logged. chan may be NULL: output goes nowhere. loop is where a timer
+ * looks after bytes that KVM collects; NULL: it collects none.
+ */
+struct loop;
 struct serial;
 struct serial *serial_open(const char *name, struct bus *pio, uint16_t port, struct irq_line line,
-			   struct chan *chan);
+			   struct chan *chan, struct loop *loop);
 void serial_close(struct serial *serial);
 /* BREAK and a key, which asks Linux for a magic SysRq. Any thread. */
 void serial_sysrq(struct serial *serial, char key);
@@ -69,7 +73,6 @@ struct pvpanic *pvpanic_open(struct bus *pio, uint16_t port, struct pci_host *pc
 void pvpanic_close(struct pvpanic *p);
 
 /* i6300ESB watchdog, a PCI function; its timers run on loop. */
-struct loop;
 struct watchdog;
 struct watchdog *watchdog_open(struct pci_host *pci, int slot, struct loop *loop,
 			       const struct hw_power_user *user); /* NULL: logged */

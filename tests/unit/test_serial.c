@@ -30,7 +30,7 @@ static void setup(void)
 	chan_init(&chan, NULL, NULL);
 	line = false;
 	edges = 0;
-	port = serial_open("ttyS0", &bus, COM, (struct irq_line){ .set = set_line, .n = 4 }, &chan);
+	port = serial_open("ttyS0", &bus, COM, (struct irq_line){ .set = set_line, .n = 4 }, &chan, NULL);
 }
 
 static void teardown(void)
@@ -172,7 +172,7 @@ static void test_output(void)
 	teardown();
 
 	bus_init(&bus, "pio");
-	port = serial_open("ttyS1", &bus, COM, (struct irq_line){ 0 }, NULL);
+	port = serial_open("ttyS1", &bus, COM, (struct irq_line){ 0 }, NULL, NULL);
 	out(THR, 'x');
 	is(in(LSR), 0x60, "a port without a channel swallows output");
 	serial_close(port);
