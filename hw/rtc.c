@@ -217,6 +217,8 @@ struct rtc *rtc_open(struct bus *pio, uint16_t port)
 	rtc->range = (struct bus_range){ .base = port, .len = 2, .ops = &rtc_ops, .opaque = rtc,
 					 .slot = &rtc->slot, .prio = 1, .name = "rtc" };
 	bus_map(pio, &rtc->range);
+	/* The index does nothing until data is read or written: it need not stop the vCPU. */
+	bus_coalesce(pio, port, 1, true);
 	return rtc;
 }
 
@@ -224,6 +226,7 @@ void rtc_close(struct rtc *rtc)
 {
 	if (!rtc)
 		return;
+	bus_coalesce(rtc->pio, rtc->range.base, 1, false);
 	bus_unmap(rtc->pio, &rtc->range);
 	pthread_mutex_destroy(&rtc->slot.lock);
 	free(rtc);

@@ -154,6 +154,8 @@ struct pci_host *pci_host_open(struct bus *pio, struct bus *mmio, struct intc *i
 	 */
 	bus_map(pio, &host->conf1);
 	bus_map(mmio, &host->ecam);
+	/* An address does nothing until data is read or written: it need not stop the vCPU. */
+	bus_coalesce(pio, CONF1_PORT, 4, true);
 	return host;
 }
 
@@ -161,6 +163,7 @@ void pci_host_close(struct pci_host *host)
 {
 	if (!host)
 		return;
+	bus_coalesce(host->pio, CONF1_PORT, 4, false);
 	bus_unmap(host->pio, &host->conf1);
 	bus_unmap(host->mmio, &host->ecam);
 	pci_func_remove(&host->bridge);
