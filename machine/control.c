@@ -33,6 +33,24 @@ int control_exit_status(const struct command_status *status)
 	}
 }
 
+/* Another version's order would be none to it. */
+static bool take_hello(struct control *c, const void *payload)
+{
+	struct command_hello hello;
+
+	memcpy(&hello, payload, sizeof(hello));
+	if (c->said_hello)
+		return false;
+	if (hello.version != COMMAND_VERSION) {
+		log_guest("command", "the guest's first process is of version %u, lkvm's own is of version %u",
+			  hello.version, COMMAND_VERSION);
+		return false;
+	}
+	c->said_hello = true;
+	c->user.hello(c->user.opaque);
+	return true;
+}
+
 static bool take_status(struct control *c, const void *payload)
 {
 	struct command_status status;
@@ -62,11 +80,7 @@ static bool take(struct control *c, uint32_t type, const uint8_t *payload, uint3
 {
 	switch (type) {
 	case COMMAND_HELLO:
-		if (len != sizeof(struct command_hello) || c->said_hello)
-			return false;
-		c->said_hello = true;
-		c->user.hello(c->user.opaque);
-		return true;
+		return len == sizeof(struct command_hello) && take_hello(c, payload);
 	case COMMAND_STARTED:
 		if (len || !c->said_hello || c->has_started || c->has_status)
 			return false;

@@ -16,46 +16,15 @@
  *	aps-hang-on, aps-hang-off, aps-halt-on, aps-halt-off
  *			the same for all other vCPUs; this one goes on
  *	wander		for ever through more code than a loop that waits has, interrupts off
+ *	hello V		as the first process of version V of a command's guest (command.c)
+ *	out N, err N	N KiB of the command's output; end HOW VALUE: its end; lie N: N bytes more than it wrote
+ *	noise N		N KiB of nonsense on its line
  */
-typedef unsigned char u8;
-typedef unsigned int u32;
-typedef unsigned long u64;
+#include "ends.h"
 
 char script[256] = "ENDS-SCRIPT:";
 
 void ends_main(const u8 *boot_params);
-
-static inline void outb(u32 port, u8 val)
-{
-	__asm__ volatile("outb %0, %w1" : : "a"(val), "Nd"(port));
-}
-
-static inline u8 inb(u32 port)
-{
-	u8 val;
-
-	__asm__ volatile("inb %w1, %0" : "=a"(val) : "Nd"(port));
-	return val;
-}
-
-static inline void outl(u32 port, u32 val)
-{
-	__asm__ volatile("outl %0, %w1" : : "a"(val), "Nd"(port));
-}
-
-static inline u32 inl(u32 port)
-{
-	u32 val;
-
-	__asm__ volatile("inl %w1, %0" : "=a"(val) : "Nd"(port));
-	return val;
-}
-
-/* One exit for all of it. */
-static void out_string(const void *from, u64 len)
-{
-	__asm__ volatile("rep outsb" : "+S"(from), "+c"(len) : "d"(0x3f8) : "memory");
-}
 
 /* --- PCI --------------------------------------------------------------------------------------- */
 
@@ -219,9 +188,19 @@ static u32 number(const char **at)
 	return n;
 }
 
+static void end(const char **at, u32 more)
+{
+	u32 how = number(at);
+
+	while (**at == ' ')
+		(*at)++;
+	command_exit(how, number(at), more);
+}
+
 /* Does what *at says first; 0: it isn't known, or the end. */
 static int one(const char **at)
 {
+	static u32 more;
 	volatile u8 *bar;
 	u32 slot;
 
@@ -266,6 +245,18 @@ static int one(const char **at)
 		start_aps(STI, HLT);
 	else if (word(at, "aps-halt-off"))
 		start_aps(CLI, HLT);
+	else if (word(at, "hello"))
+		command_hello(number(at));
+	else if (word(at, "out"))
+		command_write(LINE_STDIO, number(at));
+	else if (word(at, "err"))
+		command_write(LINE_STDERR, number(at));
+	else if (word(at, "lie"))
+		more = number(at);
+	else if (word(at, "end"))
+		end(at, more);
+	else if (word(at, "noise"))
+		command_noise(number(at));
 	else if (word(at, "wander"))
 		__asm__ volatile("cli; 0: .rept 4096; nop; .endr; jmp 0b");
 	else

@@ -56,11 +56,16 @@ static void put(uint32_t type, const void *payload, uint32_t n, uint32_t said_n)
 	len += sizeof(head) + n;
 }
 
-static void put_hello(void)
+static void put_hello_of(uint32_t version)
 {
-	struct command_hello hello = { COMMAND_VERSION };
+	struct command_hello hello = { version };
 
 	put(COMMAND_HELLO, &hello, sizeof(hello), sizeof(hello));
+}
+
+static void put_hello(void)
+{
+	put_hello_of(COMMAND_VERSION);
 }
 
 static void put_status(uint32_t how, uint32_t value)
@@ -124,6 +129,9 @@ static void nonsense(void)
 	begin();
 	put(COMMAND_HELLO, "12", 2, 2);
 	ok(!feed() && !hellos, "or too short for its type");
+	begin();
+	put_hello_of(COMMAND_VERSION + 1);
+	ok(!feed() && !hellos, "or of another version");
 	begin();
 	put_status(COMMAND_EXITED, 0);
 	ok(!feed() && !statuses, "a status before the greeting");
