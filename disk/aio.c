@@ -22,22 +22,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "disk/aio_ring.h"
 #include "disk/disk_priv.h"
 #include "lkvm/log.h"
 
 #define IOCB_FLAG_RESFD 1u /* linux/aio_abi.h, which libaio's header doesn't get along with */
 #define REAP_BATCH 32
 #define RETRY_NS   2000000ULL
-
-/* The head of the completion ring that the kernel maps at the context's address (linux/aio.c). */
-struct aio_ring {
-	unsigned id, nr;
-	unsigned head; /* ours */
-	unsigned tail; /* the kernel's */
-	unsigned magic, compat, incompat, header_len;
-	struct io_event event[];
-};
-#define AIO_RING_MAGIC 0xa10a10a1U
 
 struct disk_queue {
 	struct disk *disk;
@@ -148,24 +139,12 @@ static void completed(struct disk_queue *q, struct disk_io *io, long res)
 
 static unsigned take_events(struct disk_queue *q, struct io_event *ev)
 {
-	struct aio_ring *ring = q->ring;
-	unsigned n = 0, head, tail;
 	int got;
 
-	if (!ring) {
-		got = q->in_kernel ? io_getevents(q->ctx, 0, REAP_BATCH, ev, NULL) : 0;
-		return got > 0 ? (unsigned)got : 0;
-	}
-	head = ring->head;
-	/* Pairs with the kernel's barrier between an event and the tail that covers it. */
-	tail = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
-	while (head != tail && n < REAP_BATCH) {
-		ev[n++] = ring->event[head];
-		head = head + 1 == ring->nr ? 0 : head + 1;
-	}
-	/* After the copies: from here on the kernel may write the entries again. */
-	__atomic_store_n(&ring->head, head, __ATOMIC_RELEASE);
-	return n;
+	if (q->ring)
+		return aio_ring_take(q->ring, ev, REAP_BATCH);
+	got = q->in_kernel ? io_getevents(q->ctx, 0, REAP_BATCH, ev, NULL) : 0;
+	return got > 0 ? (unsigned)got : 0;
 }
 
 static bool rung(const struct disk_io *io)
@@ -277,22 +256,31 @@ static bool rings(const struct disk *disk, const struct disk_io *io, const struc
 	return io->op == DISK_READ && !(cb->aio_rw_flags & RWF_NOWAIT);
 }
 
+/* One buffer is no array, which the kernel would have to copy and check first. */
+static void prepare_transfer(struct iocb *cb, int fd, const struct disk_io *io)
+{
+	bool in = io->op == DISK_READ;
+	long long off = (long long)io->off;
+
+	if (io->n_iov == 1)
+		(in ? io_prep_pread : io_prep_pwrite)(cb, fd, io->iov->iov_base, io->iov->iov_len, off);
+	else
+		(in ? io_prep_preadv : io_prep_pwritev)(cb, fd, io->iov, (int)io->n_iov, off);
+}
+
 static void prepare(struct disk_queue *q, struct disk_io *io)
 {
 	struct disk *disk = q->disk;
 	struct iocb *cb = &aio_io(io)->cb;
 
-	if (io->op == DISK_FLUSH) {
+	if (io->op == DISK_FLUSH)
 		io_prep_fdsync(cb, disk->fd);
-	} else if (io->op == DISK_READ) {
-		io_prep_preadv(cb, disk->fd, io->iov, (int)io->n_iov, (long long)io->off);
-		if (!disk->info.direct && !disk->no_nowait)
-			cb->aio_rw_flags = RWF_NOWAIT;
-	} else {
-		io_prep_pwritev(cb, disk->fd, io->iov, (int)io->n_iov, (long long)io->off);
-		if (io->durable && !disk->no_dsync)
-			cb->aio_rw_flags = RWF_DSYNC;
-	}
+	else
+		prepare_transfer(cb, disk->fd, io);
+	if (io->op == DISK_READ && !disk->info.direct && !disk->no_nowait)
+		cb->aio_rw_flags = RWF_NOWAIT;
+	else if (io->op == DISK_WRITE && io->durable && !disk->no_dsync)
+		cb->aio_rw_flags = RWF_DSYNC;
 	if (rings(disk, io, cb))
 		io_set_eventfd(cb, q->watch.fd);
 	cb->data = io;
@@ -342,14 +330,6 @@ void disk_drain(struct disk_queue *q)
 	loop_timer_cancel(q->loop, &q->retry);
 }
 
-static void map_ring(struct disk_queue *q)
-{
-	struct aio_ring *ring = (struct aio_ring *)q->ctx;
-
-	if (ring->magic == AIO_RING_MAGIC && !ring->incompat && ring->header_len == sizeof(*ring))
-		q->ring = ring;
-}
-
 static int setup(struct disk_queue *q)
 {
 	const char *name = q->disk->name;
@@ -363,7 +343,7 @@ static int setup(struct disk_queue *q)
 			err == -ENOSYS ? ". Fix: a host kernel with CONFIG_AIO" : "");
 	if (err)
 		return err;
-	map_ring(q);
+	q->ring = aio_ring(q->ctx);
 	q->watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	/* Edge-triggered: the count tells nothing, so it isn't worth a read() each time. */
 	err = q->watch.fd < 0 ? -errno : loop_add(q->loop, &q->watch, EPOLLIN | EPOLLET);

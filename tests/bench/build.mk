@@ -8,7 +8,7 @@ bench: all bench-guest $(O)/tests/bench/floor
 	$(Q)O=$(O) tests/bench/bench $(BENCH)
 
 FLOOR := tests/bench/floor.c tests/bench/floor_tap.c
-$(O)/tests/bench/floor: $(FLOOR) tests/bench/floor.h $(O)/flags
+$(O)/tests/bench/floor: $(FLOOR) tests/bench/floor.h disk/aio_ring.h $(O)/flags
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(FLOOR) -laio

@@ -20,6 +20,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "disk/aio_ring.h"
+
 static uint8_t vnet[12], *frame;
 static struct iovec iov[2];
 static void (*job)(int fd, unsigned depth, unsigned count);
@@ -83,34 +85,29 @@ static void in(int fd, unsigned depth, unsigned count)
 
 /* --- many with one ---------------------------------------------------------------------------- */
 
-/* The completions are in a ring that the context's address is the start of; see disk/aio.c. */
 static void out_aio(int fd, unsigned depth, unsigned count)
 {
-	struct ring {
-		unsigned id, nr, head, tail, rest[4];
-		struct io_event event[];
-	} *ring;
 	struct iocb cb[DEPTH_MAX], *list[DEPTH_MAX];
+	struct io_event ev[DEPTH_MAX];
 	io_context_t ctx = NULL;
+	struct aio_ring *ring;
 
 	if (io_setup((int)depth, &ctx))
 		die("io_setup");
-	ring = (struct ring *)ctx;
-	while (count) {
+	ring = aio_ring(ctx);
+	while (ring && count) {
 		unsigned n = depth < count ? depth : count;
 
 		for (unsigned i = 0; i < n; i++) {
 			io_prep_pwritev(&cb[i], fd, iov, 2, 0);
 			list[i] = &cb[i];
 		}
-		if (calls++, io_submit(ctx, n, list) != (int)n)
+		if (calls++, io_submit(ctx, n, list) != (int)n || aio_ring_take(ring, ev, n) != n)
 			die("io_submit");
 		count -= n;
-		while (ring->head != __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE)) {
-			if ((long)ring->event[ring->head].res < 0)
+		for (unsigned i = 0; i < n; i++)
+			if ((long)ev[i].res < 0)
 				die("a packet by io_submit");
-			__atomic_store_n(&ring->head, (ring->head + 1) % ring->nr, __ATOMIC_RELEASE);
-		}
 	}
 	io_destroy(ctx);
 }
