@@ -36,6 +36,8 @@ struct session {
 	unsigned cpu;	    /* of g, G, p, P, m, M, X */
 	unsigned listed;    /* threads told so far */
 	unsigned stop_cpu;  /* which one stopped last */
+	struct point hit;   /* of what; type 0: of nothing that has a name */
+	struct point late[VM_CPUS_MAX]; /* watchpoints hit at the same time, not told yet; type 0: none */
 	struct point point[CONTROL_POINTS];
 };
 
@@ -64,6 +66,7 @@ void access_packet(struct session *s, const char *text, size_t len);
 
 /* --- points.c */
 void point_set(struct session *s, const char *text, bool insert);
+bool point_is_set(const struct session *s, const struct point *point);
 void points_of(const struct session *s, struct control_point points[CONTROL_POINTS]);
 
 /* --- target.c: registers */

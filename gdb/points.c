@@ -70,6 +70,15 @@ void point_set(struct session *s, const char *text, bool insert)
 	reply_text(s, insert && !room ? "E1c" : "OK");
 }
 
+bool point_is_set(const struct session *s, const struct point *point)
+{
+	for (unsigned i = 0; i < CONTROL_POINTS; i++)
+		if (s->point[i].type == point->type && s->point[i].p.addr == point->p.addr &&
+		    s->point[i].p.len == point->p.len)
+			return true;
+	return false;
+}
+
 void points_of(const struct session *s, struct control_point points[CONTROL_POINTS])
 {
 	for (unsigned i = 0; i < CONTROL_POINTS; i++)

@@ -12,35 +12,75 @@
 
 /* --- stop and go -------------------------------------------------------------------------------- */
 
-static void stop_reply(struct session *s)
+static void stop_text(struct session *s)
 {
 	static const char *const words[] = { "swbreak:;", "hwbreak:;", "watch:", "rwatch:", "awatch:" };
-	struct control_stop why = s->ops->why(s->opaque, s->stop_cpu);
 
 	reply_start(s);
 	reply_fmt(s, "T05thread:%x;", s->stop_cpu + 1);
-	if (why.stopped && why.point >= 0 && why.point < CONTROL_POINTS) {
-		const struct point *p = &s->point[why.point];
+	if (s->hit.type)
+		reply_text(s, words[s->hit.type - '0']);
+	if (s->hit.type >= '2')
+		reply_fmt(s, "%llx;", (unsigned long long)s->hit.p.addr);
+}
 
-		if (p->type)
-			reply_text(s, words[p->type - '0']);
-		if (p->type >= '2')
-			reply_fmt(s, "%llx;", (unsigned long long)p->p.addr);
-	}
+static void stop_reply(struct session *s)
+{
+	stop_text(s);
 	reply_send(s);
 }
 
+/* What a vCPU that stopped by itself has come to. */
+static struct point hit_of(const struct session *s, struct control_stop why)
+{
+	if (why.point < 0 || why.point >= CONTROL_POINTS)
+		return (struct point){ 0 };
+	return s->point[why.point];
+}
+
+/*
+ * Of several that stopped at the same moment one is told. Those at breakpoints come to them again when
+ * they go on, and a step is done either way; but a write that was watched for has happened, and must
+ * wait to be told.
+ */
 void session_stopped(struct session *s)
 {
+	bool one = false;
+
 	if (!s->running || s->ops->stop(s->opaque))
 		return;
-	/* Others that stopped at the same moment stop again: breakpoints come before their instruction. */
-	for (unsigned i = s->ops->cpus(s->opaque); i-- > 0;)
-		if (s->ops->why(s->opaque, i).stopped)
+	for (unsigned i = 0; i < s->ops->cpus(s->opaque); i++) {
+		struct control_stop why = s->ops->why(s->opaque, i);
+
+		if (!why.stopped)
+			continue;
+		if (!one) {
 			s->stop_cpu = i;
+			s->hit = hit_of(s, why);
+		} else if (hit_of(s, why).type >= '2') {
+			s->late[i] = hit_of(s, why);
+		}
+		one = true;
+	}
 	s->running = false;
 	s->cpu = s->stop_cpu;
 	stop_reply(s);
+}
+
+/* Has a watchpoint been hit that is still of interest, and not told? Then that is the next stop. */
+static bool late_stop(struct session *s)
+{
+	for (unsigned i = 0; i < s->ops->cpus(s->opaque); i++) {
+		struct point late = s->late[i];
+
+		s->late[i].type = 0;
+		if (!late.type || !point_is_set(s, &late))
+			continue;
+		s->cpu = s->stop_cpu = i;
+		s->hit = late;
+		return true;
+	}
+	return false;
 }
 
 void session_interrupt(struct session *s)
@@ -49,6 +89,7 @@ void session_interrupt(struct session *s)
 		return;
 	s->running = false;
 	s->cpu = s->stop_cpu;
+	s->hit.type = 0;
 	reply_start(s);
 	reply_fmt(s, "T02thread:%x;", s->stop_cpu + 1);
 	reply_send(s);
@@ -59,6 +100,10 @@ static void go(struct session *s, uint64_t run, uint64_t step)
 {
 	struct control_point points[CONTROL_POINTS];
 
+	if (late_stop(s)) {
+		stop_text(s);
+		return;
+	}
 	points_of(s, points);
 	s->running = !s->ops->go(s->opaque, run, step, points);
 	if (!s->running)

@@ -59,6 +59,7 @@ struct watchdog {
 	uint8_t lock;	   /* LOCK, as it counts: once locked it stays */
 	bool expired;
 	uint64_t at; /* when it runs out; 0: not running */
+	uint64_t left; /* of its time, while it is held; 0: it isn't, or wasn't running */
 };
 
 /* Ticks of the PCI clock through a divider of 2^15 or 2^5; a timer of n counts n + 1. */
@@ -71,14 +72,19 @@ static uint64_t duration(const struct watchdog *w)
 	return clocks / PCI_CLOCK * 1000000000ULL + clocks % PCI_CLOCK * 1000000000ULL / PCI_CLOCK;
 }
 
-static void arm(struct watchdog *w)
+/* 0: not at all. */
+static void arm_in(struct watchdog *w, uint64_t in)
 {
-	uint64_t in = w->lock & LOCK_ENABLE ? duration(w) : 0;
 	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(in / 1000000000ULL),
 						 .tv_nsec = (long)(in % 1000000000ULL) } };
 
 	w->at = in ? loop_now() + in : 0;
 	timerfd_settime(w->timer.fd, 0, &when, NULL);
+}
+
+static void arm(struct watchdog *w)
+{
+	arm_in(w, w->lock & LOCK_ENABLE ? duration(w) : 0);
 }
 
 static void ran_out(void *opaque, uint32_t events)
@@ -202,6 +208,21 @@ out_free:
 		close(w->timer.fd);
 	free(w);
 	return NULL;
+}
+
+void watchdog_hold(struct watchdog *w, bool held)
+{
+	uint64_t now = loop_now();
+
+	bus_lock(&w->func.lock);
+	if (held && w->at) {
+		w->left = w->at > now ? w->at - now : 1;
+		arm_in(w, 0);
+	} else if (!held && w->left) {
+		arm_in(w, w->left);
+		w->left = 0;
+	}
+	bus_unlock(&w->func.lock);
 }
 
 void watchdog_close(struct watchdog *w)

@@ -76,6 +76,9 @@ void control_resume(struct vm *vm, uint64_t mask)
 		if (!(mask >> i & 1))
 			continue;
 		vm->cpu[i].stopped = false;
+		/* So that the guest's own lockup detector, when it has one, doesn't count the pause. */
+		if (vm->cpu[i].out && !vm->cpu[i].ended)
+			ioctl(vm->cpu[i].fd, KVM_KVMCLOCK_CTRL, 0);
 		vcpu_release(&vm->cpu[i]);
 	}
 	pthread_cond_broadcast(&vm->stopped);

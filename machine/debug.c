@@ -21,7 +21,12 @@ static unsigned cpus(void *opaque)
 
 static int stop(void *opaque)
 {
-	return control_pause(((struct debug *)opaque)->vm);
+	struct debug *d = opaque;
+	int err = control_pause(d->vm);
+
+	if (!err)
+		d->held(d->opaque, true);
+	return err;
 }
 
 static int go(void *opaque, uint64_t run, uint64_t step,
@@ -30,9 +35,11 @@ static int go(void *opaque, uint64_t run, uint64_t step,
 	struct debug *d = opaque;
 	int err = control_debug(d->vm, points, step);
 
-	if (!err)
-		control_resume(d->vm, run);
-	return err;
+	if (err)
+		return err;
+	d->held(d->opaque, false);
+	control_resume(d->vm, run);
+	return 0;
 }
 
 static struct control_stop why(void *opaque, unsigned cpu)
@@ -137,7 +144,7 @@ int debug_open(struct debug *d, struct loop *loop, struct vm *vm, const struct c
 	if (!conf->gdb_wait)
 		return 0;
 	log_warn("gdb", "the guest waits for a debugger at %s", conf->gdb);
-	return control_pause(vm);
+	return stop(d);
 }
 
 void debug_close(struct debug *d)

@@ -11,6 +11,7 @@ struct debug {
 	struct gdb *gdb;
 	struct loop_fd stops; /* an eventfd: a vCPU came to a stop */
 	void (*kill)(void *opaque);
+	void (*held)(void *opaque, bool held); /* the guest stands still for the debugger, or goes on */
 	void *opaque;
 };
 

@@ -85,6 +85,14 @@ static void killed(void *opaque)
 	verdict_end(&m->watcher.verdict, ENDED_GONE, "ended by the debugger");
 }
 
+static void held(void *opaque, bool is_held)
+{
+	struct machine *m = opaque;
+
+	watcher_hold(&m->watcher, is_held);
+	watchdog_hold(m->watchdog, is_held);
+}
+
 static void backend_died(void *opaque)
 {
 	struct machine *m = opaque;
@@ -438,6 +446,7 @@ static int run(struct machine *m)
 	int err;
 
 	m->debug.kill = killed;
+	m->debug.held = held;
 	m->debug.opaque = m;
 	err = debug_open(&m->debug, m->main, m->vm, m->conf);
 	if (!err)

@@ -18,6 +18,7 @@
 #include "lkvm/phase.h"
 #include "result.h"
 
+#define REBOOTS_TOLD 10 /* of those that are kept */
 #define TICK_NS	 100000000ULL
 #define QUIET_NS 1000000000ULL	/* a panicked guest that has been silent so long has said it all */
 #define WORDS_NS 10000000000ULL /* and it gets no longer than this */
@@ -98,14 +99,17 @@ static void pvpanic(struct watcher *w, unsigned events, const char *by)
 {
 	if (events & PVPANIC_CRASH_LOADED)
 		atomic_store(&w->crash_kernel, true);
-	log_info(NULL, "the guest reports a panic (%s)", by);
+	/* It can report as many as it likes. */
+	if (!atomic_exchange(&w->reported, true))
+		log_info(NULL, "the guest reports a panic (%s)", by);
 	panicked(w, false, by);
 }
 
 static void reboot(struct watcher *w, const char *by)
 {
 	if (w->conf->on_reboot == ON_KEEP && !atomic_load(&w->panicked)) {
-		log_info(NULL, "the guest rebooted (%s) and is kept", by);
+		if (atomic_fetch_add(&w->reboots, 1) < REBOOTS_TOLD)
+			log_info(NULL, "the guest rebooted (%s) and is kept", by);
 		return;
 	}
 	if (w->conf->on_reboot == ON_DUMP)
@@ -325,6 +329,11 @@ void watcher_start(struct watcher *w)
 	timeouts_start(w->timeouts);
 	if (w->conf->expect)
 		loop_timer_set(w->loop, &w->tick, TICK_NS);
+}
+
+void watcher_hold(struct watcher *w, bool held)
+{
+	timeouts_hold(w->timeouts, held);
 }
 
 void watcher_finish(struct watcher *w)

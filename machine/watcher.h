@@ -41,6 +41,8 @@ struct watcher {
 	struct timeouts *timeouts;
 	struct loop_fd news; /* a sign that main has to act on; the flags say which */
 	atomic_bool panicked, panic_over, expected, booted;
+	atomic_bool reported;	  /* a panic, by pvpanic; the log has it */
+	atomic_uint reboots;	  /* that didn't end it */
 	atomic_bool crash_kernel; /* one takes over: the guest isn't at its end yet */
 	atomic_bool dump;	  /* the guest is to be looked into before all is torn down */
 	struct loop_timer tick;
@@ -62,6 +64,8 @@ void watcher_start(struct watcher *w); /* the clocks run */
 void watcher_finish(struct watcher *w);
 void watcher_close(struct watcher *w);
 
+/* The clocks that run against the guest stand still with it. On main. */
+void watcher_hold(struct watcher *w, bool held);
 /* Every vCPU is stuck, as lockup_conf.stuck says it; opaque is the watcher. On main. */
 void watcher_stuck(void *opaque, const char *how);
 /* A number that changes while the guest's devices work or its consoles speak. */

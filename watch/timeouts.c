@@ -15,9 +15,20 @@
 struct timeouts {
 	struct loop *loop;
 	struct timeouts_conf conf;
-	struct loop_timer total, boot, idle;
+	struct loop_timer timer[TIMEOUTS];
 	uint64_t activity, since; /* IDLE: the number, and when it last changed */
+	bool held;
+	uint64_t held_at, left[TIMEOUTS]; /* held: what was left of each, 0: it didn't run */
 };
+
+/* Begins to run, or will when nobody holds the clocks any more. */
+static void run(struct timeouts *t, enum timeout which, uint64_t in)
+{
+	if (t->held)
+		t->left[which] = in;
+	else if (in)
+		loop_timer_set(t->loop, &t->timer[which], in);
+}
 
 static void total_over(void *opaque)
 {
@@ -53,7 +64,7 @@ static void idle_look(void *opaque)
 	if (now - t->since >= t->conf.after[TIMEOUT_IDLE])
 		t->conf.expired(t->conf.opaque, TIMEOUT_IDLE);
 	else
-		loop_timer_set(t->loop, &t->idle, look_every(t->conf.after[TIMEOUT_IDLE]));
+		run(t, TIMEOUT_IDLE, look_every(t->conf.after[TIMEOUT_IDLE]));
 }
 
 struct timeouts *timeouts_open(struct loop *loop, const struct timeouts_conf *conf)
@@ -66,9 +77,9 @@ struct timeouts *timeouts_open(struct loop *loop, const struct timeouts_conf *co
 	}
 	t->loop = loop;
 	t->conf = *conf;
-	t->total = (struct loop_timer){ .fire = total_over, .opaque = t };
-	t->boot = (struct loop_timer){ .fire = boot_over, .opaque = t };
-	t->idle = (struct loop_timer){ .fire = idle_look, .opaque = t };
+	t->timer[TIMEOUT_TOTAL] = (struct loop_timer){ .fire = total_over, .opaque = t };
+	t->timer[TIMEOUT_BOOT] = (struct loop_timer){ .fire = boot_over, .opaque = t };
+	t->timer[TIMEOUT_IDLE] = (struct loop_timer){ .fire = idle_look, .opaque = t };
 	return t;
 }
 
@@ -76,28 +87,54 @@ void timeouts_start(struct timeouts *t)
 {
 	const uint64_t *after = t->conf.after;
 
-	if (after[TIMEOUT_TOTAL])
-		loop_timer_set(t->loop, &t->total, after[TIMEOUT_TOTAL]);
-	if (after[TIMEOUT_BOOT])
-		loop_timer_set(t->loop, &t->boot, after[TIMEOUT_BOOT]);
+	run(t, TIMEOUT_TOTAL, after[TIMEOUT_TOTAL]);
+	run(t, TIMEOUT_BOOT, after[TIMEOUT_BOOT]);
 	if (after[TIMEOUT_IDLE]) {
 		t->activity = t->conf.activity(t->conf.opaque);
 		t->since = loop_now();
-		loop_timer_set(t->loop, &t->idle, look_every(after[TIMEOUT_IDLE]));
+		run(t, TIMEOUT_IDLE, look_every(after[TIMEOUT_IDLE]));
 	}
 }
 
 void timeouts_booted(struct timeouts *t)
 {
-	loop_timer_cancel(t->loop, &t->boot);
+	loop_timer_cancel(t->loop, &t->timer[TIMEOUT_BOOT]);
+	t->left[TIMEOUT_BOOT] = 0;
+}
+
+static void hold(struct timeouts *t, uint64_t now)
+{
+	t->held_at = now;
+	for (unsigned i = 0; i < TIMEOUTS; i++) {
+		const struct loop_timer *timer = &t->timer[i];
+
+		/* One that is over already fires right behind the hold. */
+		t->left[i] = !timer->armed ? 0 : timer->at > now ? timer->at - now : 1;
+		loop_timer_cancel(t->loop, &t->timer[i]);
+	}
+}
+
+void timeouts_hold(struct timeouts *t, bool held)
+{
+	uint64_t now = loop_now();
+
+	if (t->held == held)
+		return;
+	t->held = held;
+	if (held) {
+		hold(t, now);
+		return;
+	}
+	t->since += now - t->held_at;
+	for (unsigned i = 0; i < TIMEOUTS; i++)
+		run(t, (enum timeout)i, t->left[i]);
 }
 
 void timeouts_close(struct timeouts *t)
 {
 	if (!t)
 		return;
-	loop_timer_cancel(t->loop, &t->total);
-	loop_timer_cancel(t->loop, &t->boot);
-	loop_timer_cancel(t->loop, &t->idle);
+	for (unsigned i = 0; i < TIMEOUTS; i++)
+		loop_timer_cancel(t->loop, &t->timer[i]);
 	free(t);
 }

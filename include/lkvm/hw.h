@@ -76,6 +76,8 @@ void pvpanic_close(struct pvpanic *p);
 struct watchdog;
 struct watchdog *watchdog_open(struct pci_host *pci, int slot, struct loop *loop,
 			       const struct hw_power_user *user); /* NULL: logged */
+/* Held: its time stands still, as the guest does, for a debugger. Any thread, no vCPU running. */
+void watchdog_hold(struct watchdog *watchdog, bool held);
 void watchdog_close(struct watchdog *w);
 
 /* PORT_POWER's registers (each one byte), also used by ACPI: FADT and the button's event method. */

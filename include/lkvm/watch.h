@@ -95,6 +95,8 @@ struct timeouts;
 struct timeouts *timeouts_open(struct loop *loop, const struct timeouts_conf *conf); /* NULL: logged */
 void timeouts_start(struct timeouts *t); /* the clocks run from here; on the loop */
 void timeouts_booted(struct timeouts *t); /* BOOT is met; on the loop */
+/* Held: no clock runs, as the guest stands still for a debugger; also before the start. On the loop. */
+void timeouts_hold(struct timeouts *t, bool held);
 void timeouts_close(struct timeouts *t);
 
 /* --- lockup ---------------------------------------------------------------------------------- */

@@ -143,6 +143,51 @@ static void test_points(void)
 	is_str(ask("qC"), "QC2", "the vCPU that stopped is the current one");
 }
 
+/* The guest stops, and what is told of it. */
+static const char *stops(void)
+{
+	s.out_len = 0;
+	session_stopped(&s);
+	s.out[s.out_len - 3] = '\0';
+	return s.out;
+}
+
+static void test_two_at_once(void)
+{
+	fresh();
+	ask("Z2,1008,8");
+	ask("Z1,1000,1");
+	ask("vCont;c");
+	fake.why[0] = (struct control_stop){ true, false, 1 };
+	fake.why[1] = (struct control_stop){ true, false, 0 };
+	is_str(stops(), "$T05thread:1;hwbreak:;", "of two that stop at once one is told");
+	/* As gdb does: its points go while the guest stands, and may come back in another order. */
+	ask("z2,1008,8");
+	ask("z1,1000,1");
+	ask("Z1,1000,1");
+	ask("Z2,1008,8");
+	fake.goes = 0;
+	is_str(ask("vCont;c"), "T05thread:2;watch:1008;", "the other's watchpoint is told instead of going on");
+	is(fake.goes, 0, "nothing moved in between");
+	is_str(ask("qC"), "QC2", "its vCPU is the current one");
+	fake.why[0] = fake.why[1] = (struct control_stop){ .point = -1 };
+	ask("vCont;c");
+	is(fake.goes, 1, "told once, it isn't told again");
+
+	fake.why[0] = (struct control_stop){ true, true, -1 };
+	fake.why[1] = (struct control_stop){ true, false, 0 };
+	is_str(stops(), "$T05thread:1;", "a step beside a breakpoint");
+	ask("vCont;c");
+	is(fake.goes, 2, "which will be come to again");
+
+	fake.why[0] = (struct control_stop){ true, true, -1 };
+	fake.why[1] = (struct control_stop){ true, false, 1 };
+	is_str(stops(), "$T05thread:1;", "and beside a watchpoint");
+	ask("z2,1008,8");
+	ask("vCont;c");
+	is(fake.goes, 3, "that is taken away: nothing is told of it");
+}
+
 static void test_going(void)
 {
 	fresh();
@@ -179,6 +224,7 @@ int main(void)
 	test_registers();
 	test_memory();
 	test_points();
+	test_two_at_once();
 	test_going();
 	return tap_end();
 }

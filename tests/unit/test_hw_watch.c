@@ -176,6 +176,25 @@ static void test_time(void)
 	cfg_write(&p, SLOT, 0x60, 2, 3);
 }
 
+static void test_holding(struct watchdog *w)
+{
+	bool barked;
+	unsigned ms;
+
+	set_stages(50);
+	enable(2);
+	watchdog_hold(w, true);
+	watchdog_hold(w, true);
+	ok(!barks(250, NULL), "held, it doesn't run out");
+	watchdog_hold(w, false);
+	barked = barks(3000, &ms);
+	ok(barked && ms >= 50, "let go, it does, %u ms later", ms);
+	watchdog_hold(w, true);
+	watchdog_hold(w, false);
+	ok(!barks(200, NULL), "one that has run out stays so");
+	enable(0);
+}
+
 static void test_feeding(void)
 {
 	unsigned fed = 0;
@@ -214,6 +233,7 @@ static void test_watchdog(void)
 	place_bar();
 	test_registers();
 	test_time();
+	test_holding(w);
 	test_feeding();
 	watchdog_close(w);
 	ok(!watchdog_open(p.host, 0, loop, &user), "a slot that is taken is refused");

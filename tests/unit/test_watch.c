@@ -108,6 +108,71 @@ static unsigned run_out(uint64_t total, uint64_t booting, uint64_t idle, bool wo
 	return expired[TIMEOUT_TOTAL] | expired[TIMEOUT_BOOT] << 4 | expired[TIMEOUT_IDLE] << 8;
 }
 
+/* The same, with 150 ms on each clock, if somebody holds the guest from 50 ms on, or before it starts. */
+static struct loop_timer grip, let_go;
+
+static void do_hold(void *opaque)
+{
+	timeouts_hold(opaque, true);
+	timeouts_hold(opaque, true);
+}
+
+static void do_let_go(void *opaque)
+{
+	timeouts_hold(opaque, false);
+}
+
+static uint64_t first_at;
+
+static void expire_at(void *opaque, enum timeout which)
+{
+	expire(opaque, which);
+	if (!first_at)
+		first_at = loop_now();
+}
+
+static unsigned held_for(bool from_start, uint64_t until, uint64_t *took)
+{
+	struct timeouts_conf conf = { .after = { 150000000, 150000000, 150000000 }, .activity = activity,
+				      .expired = expire_at };
+	struct timeouts *t = timeouts_open(loop, &conf);
+	uint64_t began = loop_now();
+
+	memset(expired, 0, sizeof(expired));
+	first_at = 0;
+	end = (struct loop_timer){ .fire = quit };
+	grip = (struct loop_timer){ .fire = do_hold, .opaque = t };
+	let_go = (struct loop_timer){ .fire = do_let_go, .opaque = t };
+	loop_timer_set(loop, &end, 600000000);
+	if (from_start)
+		do_hold(t);
+	else
+		loop_timer_set(loop, &grip, 50000000);
+	if (until)
+		loop_timer_set(loop, &let_go, until);
+	timeouts_start(t);
+	loop_run(loop);
+	loop_timer_cancel(loop, &grip);
+	loop_timer_cancel(loop, &let_go);
+	timeouts_close(t);
+	*took = first_at - began;
+	return expired[TIMEOUT_TOTAL] + expired[TIMEOUT_BOOT] + expired[TIMEOUT_IDLE];
+}
+
+static void test_held(void)
+{
+	uint64_t took;
+
+	loop = loop_open("held");
+	is(held_for(false, 0, &took), 0, "clocks that are held don't run out");
+	is(held_for(false, 300000000, &took), 3, "let go, each does");
+	ok(took >= 390000000, "after the time it had left: %llu ms", (unsigned long long)took / 1000000);
+	is(held_for(true, 0, &took), 0, "held before the start they don't begin");
+	is(held_for(true, 300000000, &took), 3, "but then");
+	ok(took >= 440000000, "with all their time: %llu ms", (unsigned long long)took / 1000000);
+	loop_close(loop);
+}
+
 static void test_clocks(void)
 {
 	const uint64_t t = 150000000;
@@ -214,6 +279,7 @@ int main(void)
 {
 	test_taps();
 	test_clocks();
+	test_held();
 	test_verdict();
 	return tap_end();
 }
