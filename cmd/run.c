@@ -67,7 +67,8 @@ static const struct opt_key net_keys[] = {
 	{ .name = "queues", .kind = OPT_UINT, AT_NET(queues), .min = 1, .max = 8, .help = "queue pairs (1)" },
 	{ .name = "queue-size", .kind = OPT_UINT, AT_NET(queue_size), .min = 2, .max = 1024,
 	  .help = "entries a queue, a power of two" },
-	{ .name = "iothread", .kind = OPT_STRING, AT_NET(iothread), .help = "I/O thread of that name" },
+	{ .name = "iothread", .kind = OPT_STRING, AT_NET(iothread),
+	  .help = "I/O thread of that name; A+B: its queue pairs in turn on both" },
 	{ .name = "virtio", .kind = OPT_CHOICE, AT_NET(virtio), .words = layout_words,
 	  .help = "this device's layout" },
 	{ .name = "features", .kind = OPT_FEATURES, AT_NET(features), .help = "turn features on or off" },
@@ -273,7 +274,7 @@ static int set_net(void *dst, const char *what, const char *value)
 	if (!err && bad_queue_size(what, net->queue_size))
 		err = -EINVAL;
 	if (!err && net->iothread)
-		err = check_iothreads(what, net->iothread, 1);
+		err = check_net_iothreads(what, net);
 	if (!err)
 		err = check_net_mode(net, what, seen);
 	return err ? err : check_net_twice(conf, net, what);

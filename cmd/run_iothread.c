@@ -51,3 +51,12 @@ int check_iothreads(const char *what, const char *names, uint64_t queues)
 		queues > 1 ? "s" : "", (unsigned long long)n);
 	return -EINVAL;
 }
+
+int check_net_iothreads(const char *what, const struct config_net *net)
+{
+	if (!net->vhost || !strchr(net->iothread, '+'))
+		return check_iothreads(what, net->iothread, net->queues);
+	log_err(NULL, "%s: iothread: '%s': with vhost=on the kernel's threads move the packets, and one of "
+		"lkvm's is enough for the rest", what, net->iothread);
+	return -EINVAL;
+}

@@ -22,7 +22,7 @@ enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_RN
 struct vdev_conf {
 	const char *name;     /* "blk0" */
 	struct loop *loop;    /* where it runs; all of it, unless its queues are spread: */
-	struct loop *const *loops; /* blk: queue n on loops[n % n_loops]; loops[0] is loop */
+	struct loop *const *loops; /* queue (net: pair) n on loops[n % n_loops]; loops[0] is loop */
 	unsigned n_loops;	   /* 0: loop alone */
 	const struct gmem *mem;
 	const char *features; /* "+packed,-event_idx" or NULL */

@@ -24,7 +24,7 @@
 #define ND_QUEUES 5
 #define ND_SIZE	  64
 
-static bool nd_vhost; /* the next nd_open() asks for it */
+__attribute__((unused)) static bool nd_vhost; /* the next nd_open() asks for it */
 static const uint8_t nd_mac[6] = { 0x52, 0x54, 0, 1, 2, 3 };
 
 /* --- the back end ----------------------------------------------------------------------------- */
@@ -181,6 +181,7 @@ struct nd {
 	uint8_t *ram;
 	uint64_t brk; /* gpa of the next free byte */
 	struct loop *loop;
+	bool threaded; /* its loops run by themselves */
 	struct vport *port;
 	struct net *net;
 	struct drv q[ND_QUEUES];
@@ -226,16 +227,20 @@ static void nd_called(void *opaque, unsigned n)
 	((struct nd *)opaque)->calls[n]++;
 }
 
-static bool nd_open(struct nd *nd, struct netif *nif, const char *features, uint16_t mtu)
+/* Over these loops, which are the caller's when there are several. */
+static bool nd_open_on(struct nd *nd, struct netif *nif, const char *features, uint16_t mtu,
+		       struct loop *const *loops, unsigned n_loops)
 {
-	struct vdev_conf conf = { .name = "net0", .mem = &nd->mem, .features = features };
+	struct vdev_conf conf = { .name = "net0", .mem = &nd->mem, .features = features,
+				  .loop = loops[0], .loops = loops, .n_loops = n_loops };
 	struct net_conf net = { .mtu = mtu, .vhost = nd_vhost, .died = nd_died, .opaque = nd };
 
 	memset(nd, 0, sizeof(*nd));
 	nd->mem.fd = -1;
 	nd->ram = aligned_alloc(4096, ND_RAM);
 	gmem_add(&nd->mem, DRV_BASE, nd->ram, ND_RAM);
-	nd->loop = conf.loop = loop_open("test");
+	nd->loop = loops[0];
+	nd->threaded = n_loops > 1;
 	memcpy(net.mac, nd_mac, 6);
 	for (unsigned n = 0; n < ND_QUEUES; n++)
 		nd->kick[n] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -250,13 +255,22 @@ static bool nd_open(struct nd *nd, struct netif *nif, const char *features, uint
 	return true;
 }
 
+__attribute__((unused)) static bool nd_open(struct nd *nd, struct netif *nif, const char *features,
+					    uint16_t mtu)
+{
+	struct loop *loop = loop_open("test");
+
+	return nd_open_on(nd, nif, features, mtu, &loop, 1);
+}
+
 static void nd_close(struct nd *nd)
 {
 	if (nd->port) {
 		nd->port->ops->reset(nd->port);
 		nd->port->ops->close(nd->port);
 	}
-	loop_close(nd->loop);
+	if (!nd->threaded)
+		loop_close(nd->loop);
 	for (unsigned n = 0; n < ND_QUEUES; n++) {
 		close(nd->kick[n]);
 		drv_close(&nd->q[n]);
@@ -298,6 +312,10 @@ static void nd_turn(struct nd *nd)
 {
 	struct nd_turns t = { .loop = nd->loop, .left = 8 };
 
+	if (nd->threaded) {
+		usleep(200);
+		return;
+	}
 	t.fd = (struct loop_fd){ .fd = eventfd(1, EFD_CLOEXEC), .ready = nd_turned, .opaque = &t };
 	if (loop_add(nd->loop, &t.fd, EPOLLIN))
 		abort();
@@ -391,6 +409,8 @@ __attribute__((unused)) static int nd_command(struct nd *nd, unsigned q, uint8_t
 		seg[1] = seg[2];
 	drv_add(&nd->q[q], seg, len ? 3 : 2);
 	nd_kick(nd, q);
+	for (int i = 0; nd->threaded && i < 10000 && !drv_has_used(&nd->q[q]); i++)
+		nd_turn(nd);
 	if (drv_used(&nd->q[q], &used, NULL) < 0 || used != 1)
 		return -1;
 	return *(uint8_t *)nd_ptr(nd, ack);
