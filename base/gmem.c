@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * gmem: guest RAM: one memfd, mapped once, cut into the regions below and above the PCI hole.
+ * gmem: guest RAM: memory of ours, cut into the regions below and above the PCI hole.
+ *
+ * Ordinary pages are anonymous memory, where the host may put huge pages behind the guest's 4 KiB ones (in
+ * a memfd it mostly may not: shmem_enabled is `never` unless somebody has changed it). Each region begins
+ * at 2 MiB, so that KVM can map such a page as one. The pool of huge pages is reached by a file.
  *
  * Runs on: main (open, close), any thread (lookups).
  */
 #include "lkvm/gmem.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
@@ -15,44 +18,63 @@
 
 #include "lkvm/log.h"
 
-static int open_file(uint64_t len, unsigned flags)
-{
-	unsigned mfd = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd, err;
+#define HUGE_PAGE (2ULL << 20)
 
-	if (flags & GMEM_HUGEPAGES)
-		mfd |= MFD_HUGETLB;
-	fd = memfd_create("lkvm-ram", mfd);
-	if (fd < 0) {
-		err = errno;
-		log_err(NULL, "cannot create guest memory: %s", strerror(err));
-		return -err;
-	}
-	if (ftruncate(fd, (off_t)len)) {
-		err = errno;
-		log_err(NULL, "cannot size guest memory to %llu MiB: %s",
-			(unsigned long long)(len >> 20), strerror(err));
+/* A file of huge pages for both regions. */
+static int open_file(uint64_t len)
+{
+	int fd = memfd_create("lkvm-ram", MFD_CLOEXEC | MFD_HUGETLB), err;
+
+	if (fd >= 0 && !ftruncate(fd, (off_t)len))
+		return fd;
+	err = errno;
+	log_err(NULL, "cannot create guest memory of %llu MiB in huge pages: %s", (unsigned long long)(len >> 20),
+		strerror(err));
+	if (fd >= 0)
 		close(fd);
-		return -err;
-	}
-	/* Nobody it is shared with can take it away from under us (SIGBUS). */
-	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-	return fd;
+	return -err;
+}
+
+/* Anonymous memory that begins at a multiple of a huge page; what lies around it goes back. */
+static void *map_anonymous(uint64_t len)
+{
+	size_t room = len + HUGE_PAGE, before;
+	uint8_t *at = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return MAP_FAILED;
+	before = -(uintptr_t)at & (HUGE_PAGE - 1);
+	if (before)
+		munmap(at, before);
+	munmap(at + before + len, room - before - len);
+	return at + before;
+}
+
+static void *map_file(int fd, uint64_t len, uint64_t off)
+{
+	/* A huge page that isn't there when it is touched is a SIGBUS: they are reserved. */
+	return mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)off);
+}
+
+/* All of it now; a host before Linux 5.14 has no word for that. Nothing is in it yet. */
+static int populate(uint8_t *at, uint64_t len)
+{
+	if (!madvise(at, len, MADV_POPULATE_WRITE))
+		return 0;
+	if (errno != EINVAL)
+		return -errno;
+	for (uint64_t off = 0; off < len; off += 4096)
+		*(volatile uint8_t *)(at + off) = 0;
+	return 0;
 }
 
 static int map_region(struct gmem *mem, uint64_t gpa, uint64_t len, uint64_t off, unsigned flags)
 {
-	int prot = PROT_READ | PROT_WRITE, how = MAP_SHARED | MAP_NORESERVE, err;
-	bool huge = flags & GMEM_HUGEPAGES;
 	struct gmem_region *r = &mem->region[mem->n];
-	void *hva;
+	bool huge = flags & GMEM_HUGEPAGES;
+	void *hva = huge ? map_file(mem->fd, len, off) : map_anonymous(len);
+	int err;
 
-	/* A huge page that isn't there when it is touched is a SIGBUS: they are reserved. */
-	if (huge)
-		how = MAP_SHARED;
-	if (flags & GMEM_PREALLOC)
-		how = MAP_SHARED | MAP_POPULATE;
-	hva = mmap(NULL, len, prot, how, mem->fd, (off_t)off);
 	if (hva == MAP_FAILED) {
 		err = errno;
 		if (huge)
@@ -63,11 +85,17 @@ static int map_region(struct gmem *mem, uint64_t gpa, uint64_t len, uint64_t off
 				"ulimit -v unlimited", (unsigned long long)(len >> 20), strerror(err));
 		return -err;
 	}
+	*r = (struct gmem_region){ .gpa = gpa, .len = len, .hva = hva, .fd = mem->fd, .fd_off = off, .ours = true };
+	mem->n++;
 	madvise(hva, len, MADV_HUGEPAGE);
 	madvise(hva, len, MADV_DONTDUMP);
-	*r = (struct gmem_region){ .gpa = gpa, .len = len, .hva = hva, .fd = mem->fd, .fd_off = off };
-	mem->n++;
-	return 0;
+	/* A child has no business with it, and a copy of its page tables would cost. */
+	madvise(hva, len, MADV_DONTFORK);
+	err = flags & GMEM_PREALLOC ? populate(hva, len) : 0;
+	if (err)
+		log_err(NULL, "cannot take %llu MiB of guest memory at once (prealloc=on): %s",
+			(unsigned long long)(len >> 20), strerror(-err));
+	return err;
 }
 
 /* More RAM than the host has would end in the OOM killer, minutes later and with no explanation. */
@@ -96,9 +124,11 @@ int gmem_open(struct gmem *mem, uint64_t len, uint64_t hole_start, uint64_t hole
 	err = check_fits(len);
 	if (err)
 		return err;
-	mem->fd = open_file(len, flags);
-	if (mem->fd < 0)
-		return mem->fd;
+	if (flags & GMEM_HUGEPAGES) {
+		mem->fd = open_file(len);
+		if (mem->fd < 0)
+			return mem->fd;
+	}
 	err = map_region(mem, 0, low, 0, flags);
 	if (!err && len > low)
 		err = map_region(mem, hole_end, len - low, low, flags);
@@ -110,7 +140,7 @@ int gmem_open(struct gmem *mem, uint64_t len, uint64_t hole_start, uint64_t hole
 void gmem_close(struct gmem *mem)
 {
 	for (unsigned i = 0; i < mem->n; i++)
-		if (mem->region[i].fd >= 0)
+		if (mem->region[i].ours)
 			munmap(mem->region[i].hva, mem->region[i].len);
 	if (mem->fd >= 0)
 		close(mem->fd);

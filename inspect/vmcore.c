@@ -10,6 +10,7 @@
  */
 #define _FILE_OFFSET_BITS 64
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -89,7 +90,41 @@ static bool take(struct vmcore *v, const uint8_t *page, size_t off)
 	return true;
 }
 
-/* Holes of the memory file stay holes. */
+#define MAPPED (1ULL << 63 | 1ULL << 62) /* /proc/PID/pagemap: present, or swapped out */
+
+/*
+ * The first page from `at` on that is there (or isn't), up to `end`, by what the kernel says of our own
+ * memory. When it doesn't say, all pages are there.
+ */
+static uint64_t find_page(int map, const struct gmem_region *r, uint64_t at, uint64_t end, bool there)
+{
+	uint64_t entry[512];
+
+	while (at < end) {
+		uint64_t page = ((uintptr_t)r->hva + at) / 4096;
+		ssize_t n = pread(map, entry, sizeof(entry), (off_t)(page * sizeof(entry[0])));
+
+		if (n < (ssize_t)sizeof(entry[0]))
+			return there ? at : end;
+		for (ssize_t i = 0; i < n / (ssize_t)sizeof(entry[0]) && at < end; i++, at += 4096)
+			if (!!(entry[i] & MAPPED) == there)
+				return at;
+	}
+	return end;
+}
+
+static bool next_mapped(const struct gmem_region *r, uint64_t *from, uint64_t *to)
+{
+	int map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	*from = find_page(map, r, *from & ~4095ULL, r->len, true);
+	*to = find_page(map, r, *from, r->len, false);
+	if (map >= 0)
+		close(map);
+	return *from < r->len;
+}
+
+/* What the guest has never touched is a hole. */
 bool vmcore_next_data(const struct gmem_region *r, uint64_t *from, uint64_t *to)
 {
 	off_t start, end;
@@ -98,7 +133,7 @@ bool vmcore_next_data(const struct gmem_region *r, uint64_t *from, uint64_t *to)
 		return false;
 	*to = r->len;
 	if (r->fd < 0)
-		return true;
+		return !r->ours || next_mapped(r, from, to);
 	start = lseek(r->fd, (off_t)(r->fd_off + *from), SEEK_DATA);
 	if (start < 0)
 		return errno != ENXIO; /* no such thing on this file: look at all of it */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * gmem: the guest's RAM as a list of regions, each one mapping of a file (a memfd, so that another
- * process can share it). This is the only place where a guest-physical address becomes a pointer.
+ * gmem: the guest's RAM as a list of regions, each one mapping. This is the only place where a
+ * guest-physical address becomes a pointer.
  *
  * Guest-physical addresses (gpa) and lengths are in bytes. The list is fixed before the first vCPU
  * runs, so that lookups need no lock and may come from any thread. RAM is zeroed at the start.
@@ -19,14 +19,15 @@
 struct gmem_region {
 	uint64_t gpa, len;
 	uint8_t *hva;
-	int fd;		 /* the file behind it, shared by the regions; -1: anonymous (tests) */
+	int fd;		 /* the file behind it, shared by the regions; -1: anonymous memory */
 	uint64_t fd_off; /* where in the file the region starts */
+	bool ours;	 /* mapped by gmem_open(): unmapped by gmem_close() */
 };
 
 struct gmem {
 	struct gmem_region region[GMEM_REGIONS];
 	unsigned n;
-	int fd; /* the memfd; owned */
+	int fd; /* of huge pages; owned; -1: none */
 };
 
 enum { GMEM_HUGEPAGES = 1 << 0, GMEM_PREALLOC = 1 << 1 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lkvm/bus.h"
@@ -17,11 +18,14 @@ static void test_gmem(void)
 {
 	struct gmem mem;
 	uint32_t word = 0x12345678;
+	unsigned char there[4 * MIB / 4096] = { 0 };
 
 	is(gmem_open(&mem, 8 * MIB, 4 * MIB, 16 * MIB, 0), 0, "8 MiB of RAM with a hole at 4..16 MiB");
 	is(mem.n, 2, "... are two regions");
 	is(gmem_size(&mem), 8 * MIB, "... of 8 MiB together");
 	is(gmem_top(&mem), 20 * MIB, "... that end at 20 MiB");
+	ok(!((uintptr_t)mem.region[0].hva % (2 * MIB)) && !((uintptr_t)mem.region[1].hva % (2 * MIB)),
+	   "both begin where a huge page can");
 	ok(gmem_ptr(&mem, 0, 1) == mem.region[0].hva, "address 0 is the first byte");
 	ok(gmem_ptr(&mem, 4 * MIB - 1, 1), "the last byte below the hole is RAM");
 	ok(!gmem_ptr(&mem, 4 * MIB - 1, 2), "a range that runs into the hole is not");
@@ -36,6 +40,11 @@ static void test_gmem(void)
 	word = 0;
 	ok(gmem_read(&mem, 16 * MIB, &word, 4) && word == 0x12345678, "and is read back");
 	ok(!gmem_write(&mem, 4 * MIB - 2, &word, 4), "a write across the edge moves nothing");
+	gmem_close(&mem);
+	is(mem.n, 0, "closed, nothing is left");
+	is(gmem_open(&mem, 4 * MIB, 8 * MIB, 16 * MIB, GMEM_PREALLOC), 0, "all of it at once");
+	ok(!mincore(mem.region[0].hva, 4 * MIB, there) && there[0] & 1 && there[4 * MIB / 4096 - 1] & 1,
+	   "... is there before it is touched");
 	gmem_close(&mem);
 	is(gmem_open(&mem, 1ULL << 60, 1ULL << 59, 1ULL << 61, 0), -ENOMEM,
 	   "more RAM than the host has is refused");

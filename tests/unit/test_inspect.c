@@ -411,6 +411,28 @@ static void test_stack(void)
 	is(f.n, 0, "a stack at the end of all addresses");
 }
 
+/* What a dump and the search for a kernel's notes look at: what the guest has touched. */
+static void test_touched(void)
+{
+	struct gmem own;
+	uint64_t from = 0, to, seen = 0;
+	bool first = false, far = false;
+
+	if (gmem_open(&own, 64 << 20, 1 << 30, 4ULL << 30, 0))
+		exit(1);
+	ok(!vmcore_next_data(&own.region[0], &from, &to), "memory that nobody has touched is a hole");
+	own.region[0].hva[0] = 1;
+	own.region[0].hva[(40 << 20) + 5] = 1;
+	for (from = 0; vmcore_next_data(&own.region[0], &from, &to); from = to) {
+		seen += to - from;
+		first |= from == 0;
+		far |= from <= (40 << 20) && to > (40 << 20);
+	}
+	ok(first && far, "what was touched is seen");
+	ok(seen <= 4 << 20, "and little else: %llu KiB of 64 MiB", (unsigned long long)seen >> 10);
+	gmem_close(&own);
+}
+
 int main(void)
 {
 	log_set_level(LOG_ERR);
@@ -422,5 +444,6 @@ int main(void)
 	test_kallsyms();
 	test_many_names();
 	test_stack();
+	test_touched();
 	return tap_end();
 }
