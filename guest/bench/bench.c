@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bench: a guest that does what it is told on the serial port, one line for one job, so that a host
- * can count what a VMM does for each request. The same driver for every VMM with virtio-pci.
+ * bench: a guest that does what it is told on the serial port, or on a virtio console when there is
+ * one: a line is a job, and a host can count what a VMM does for each request. The same drivers for
+ * every VMM with virtio-pci.
  *
  *	b OP DEPTH BYTES COUNT	   disk: OP 0 reads, 1 writes; sectors 4 KiB apart or, from 64 KiB on, in a row
  *	t BYTES DEPTH COUNT	   packets out; above 1514 bytes one TCP segment to be cut up (TSO)
  *	r BYTES DEPTH COUNT	   packets in: BYTES above 1514 asks for merged buffers and whole segments
  *	s COUNT			   bytes to the serial port
+ *	c BYTES COUNT		   buffers to a virtio console; what talks on one has no other jobs
  *	n			   nothing: what the conversation itself costs
  *	e			   the end
  *
@@ -18,11 +20,9 @@
 #include "../probe/drivers.h"
 #include "../probe/irq.h"
 #include "../probe/machine.h"
+#include "ring.h"
+#include "talk.h"
 
-#define COM1	    0x3f8
-#define LSR	    (COM1 + 5)
-#define LSR_DATA    1
-#define POLL_US	    1000
 #define DEADLINE_US 60000000ull
 #define DATA_SIZE   (2u << 20)
 #define SLOTS	    256
@@ -37,15 +37,6 @@ static u64 deadline;
 struct result {
 	u32 done, bells, irqs;
 	u64 us;
-};
-
-/* A ring in use: what each slot (one per request) is made of stays as it is. */
-struct ring {
-	struct vq *q;
-	u16 avail, mask;
-	u32 bells, vector;
-	volatile u16 *used_event, *avail_event;
-	bool event;
 };
 
 /* --- what the probe's library asks of a program ------------------------------------------------ */
@@ -87,14 +78,6 @@ const char *param(const char *name, size_t *len)
 
 /* --- the conversation -------------------------------------------------------------------------- */
 
-/* A look per millisecond: each is an exit that the host counts. */
-static u8 get(void)
-{
-	while (!(inb(LSR) & LSR_DATA))
-		delay_us(POLL_US);
-	return inb(COM1);
-}
-
 static char read_line(u32 *arg, u32 max)
 {
 	u32 n = 0;
@@ -102,7 +85,7 @@ static char read_line(u32 *arg, u32 max)
 	bool digits = false;
 
 	memset(arg, 0, max * sizeof(*arg));
-	while ((c = get()) != '\n' && c != '\r') {
+	while ((c = talk_get()) != '\n' && c != '\r') {
 		if (c >= '0' && c <= '9' && n < max) {
 			arg[n] = arg[n] * 10 + c - '0';
 			digits = true;
@@ -119,7 +102,7 @@ static char read_line(u32 *arg, u32 max)
 static u64 begin(void)
 {
 	print("ready\n");
-	get();
+	talk_get();
 	deadline = now_us() + DEADLINE_US;
 	return now_us();
 }
@@ -129,107 +112,8 @@ static void finish(struct result *r, u64 began)
 	r->us = now_us() - began;
 	deadline = 0;
 	print("!\n");
-	get();
+	talk_get();
 	print("ok %u %u %u %lu\n", r->done, r->bells, r->irqs, r->us);
-}
-
-/* --- rings ------------------------------------------------------------------------------------- */
-
-static void ring_init(struct ring *r, struct vdev *d, u16 index, u32 depth)
-{
-	*r = (struct ring){.q = vq_new(d, index, 0)};
-	must(depth && depth <= r->q->size, "the ring has %u entries", r->q->size);
-	r->mask = r->q->size - 1;
-	r->event = d->features & F_EVENT_IDX;
-	r->vector = VEC_MSI(vd_vector(d, index));
-	r->used_event = &r->q->avail->ring[r->q->size];
-	r->avail_event = (volatile u16 *)&r->q->used->ring[r->q->size];
-}
-
-static inline void ring_add(struct ring *r, u16 slot)
-{
-	r->q->avail->ring[r->avail++ & r->mask] = slot;
-}
-
-static void ring_publish(struct ring *r)
-{
-	struct vq *q = r->q;
-	u16 old = q->avail->idx;
-
-	if (old == r->avail)
-		return;
-	barrier();
-	q->avail->idx = r->avail;
-	mb();
-	if (r->event ? (u16)(r->avail - *r->avail_event - 1) >= (u16)(r->avail - old) :
-		       q->used->flags & 1)
-		return;
-	r->bells++;
-	if (q->d->notify.io)
-		outw(q->doorbell, q->index);
-	else
-		w16(q->doorbell, q->index);
-}
-
-/* Sleeps until something is used; the interrupt comes when `late` more than the next one are. */
-static void ring_wait(struct ring *r, u16 late)
-{
-	struct vq *q = r->q;
-
-	*r->used_event = q->seen + late;
-	mb();
-	for (;;) {
-		__asm__ volatile("cli");
-		if ((u16)(q->used->idx - q->seen) > late)
-			break;
-		__asm__ volatile("sti; hlt" ::: "memory");
-	}
-	__asm__ volatile("sti");
-}
-
-static inline u16 ring_take(struct ring *r)
-{
-	struct vq *q = r->q;
-
-	return q->used->ring[q->seen++ & r->mask].id;
-}
-
-static bool ring_has(struct ring *r)
-{
-	return r->q->used->idx != r->q->seen;
-}
-
-/* Fills slot n with an indirect table. */
-static struct desc *slot_table(struct ring *r, u16 n, u32 pieces)
-{
-	struct desc *t = alloc(pieces * sizeof(*t), 16);
-	volatile struct desc *d = &r->q->desc[n];
-
-	*d = (struct desc){gpa(t), pieces * sizeof(*t), D_INDIRECT, 0};
-	for (u32 i = 0; i < pieces; i++)
-		t[i] = (struct desc){0, 0, i + 1 < pieces ? D_NEXT : 0, i + 1};
-	return t;
-}
-
-static struct vdev *find(u8 type)
-{
-	for (u32 i = 0; i < vdev_count; i++)
-		if (vdevs[i].type == type && vdevs[i].modern)
-			return &vdevs[i];
-	test_fail("", 0, "no such device");
-}
-
-static struct vdev *fresh(u8 type, u64 features)
-{
-	struct vdev *d = find(type);
-
-	arena_reset();
-	virtio_restore(d);
-	irq_reset();
-	vd_msix(d);
-	vd_begin(d, features | F_INDIRECT | F_EVENT_IDX);
-	must(d->features & F_INDIRECT, "no indirect descriptors");
-	return d;
 }
 
 /* --- disk -------------------------------------------------------------------------------------- */
@@ -448,6 +332,23 @@ static void serial(u32 count)
 	finish(&r, t);
 }
 
+static void console(u32 bytes, u32 count)
+{
+	u8 *text = alloc(bytes, 16);
+	struct result r = {0};
+	u32 irqs;
+	u64 t;
+
+	memset(text, 'x', bytes);
+	t = begin();
+	irqs = talk_irqs();
+	for (; r.done < count; r.done++)
+		talk_send(text, bytes);
+	r.bells = r.done; /* one each: there is never another one behind it */
+	r.irqs = talk_irqs() - irqs;
+	finish(&r, t);
+}
+
 void main(u32 how, u64 info);
 
 void main(u32 how, u64 info)
@@ -460,6 +361,7 @@ void main(u32 how, u64 info)
 	irq_init();
 	pci_init();
 	virtio_init();
+	talk_open();
 	print("hello\n");
 	for (;;) {
 		switch (read_line(arg, ARRAY_SIZE(arg))) {
@@ -475,6 +377,9 @@ void main(u32 how, u64 info)
 		case 's':
 		case 'n':
 			serial(arg[0]);
+			break;
+		case 'c':
+			console(arg[0], arg[1]);
 			break;
 		case 'e':
 			machine_end(0);

@@ -2,7 +2,8 @@
 # The guest of the benchmarks: the probe's library with a program of its own, and one that only ends.
 BENCH_DIR  := guest/bench
 BENCH_LIB  := boot clock drivers irq legacy lib machine pci print virtio vring
-BENCH_OBJS := $(O)/$(BENCH_DIR)/bench.o $(BENCH_LIB:%=$(O)/guest/probe/%.o)
+BENCH_OWN  := $(patsubst %,$(O)/$(BENCH_DIR)/%.o,bench ring talk)
+BENCH_OBJS := $(BENCH_OWN) $(BENCH_LIB:%=$(O)/guest/probe/%.o)
 
 .PHONY: bench-guest
 bench-guest: $(O)/$(BENCH_DIR)/bench.elf $(O)/$(BENCH_DIR)/bench.bzImage \
@@ -13,7 +14,7 @@ $(O)/$(BENCH_DIR)/bench.elf: $(BENCH_OBJS) guest/probe/probe.ld
 	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 \
 		-Wl,--no-warn-rwx-segments -T guest/probe/probe.ld -o $@ $(BENCH_OBJS)
 
-$(O)/$(BENCH_DIR)/bench.o: $(BENCH_DIR)/bench.c $(BENCH_DIR)/build.mk guest/probe/build.mk
+$(BENCH_OWN): $(O)/%.o: %.c $(BENCH_DIR)/build.mk guest/probe/build.mk
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(PROBE_CFLAGS) -MMD -MP -c -o $@ $<
@@ -39,4 +40,4 @@ $(O)/$(BENCH_DIR)/stop.bzImage: $(BENCH_DIR)/stop.S
 	$(Q)$(CC) -DREAL -nostdlib -static -Wl,--build-id=none -Wl,--section-start=.setup=0 -Wl,-e,0 -o $@.o $<
 	$(Q)objcopy -O binary -j .setup $@.o $@
 
--include $(O)/$(BENCH_DIR)/bench.d
+-include $(BENCH_OWN:.o=.d)

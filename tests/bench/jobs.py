@@ -31,6 +31,11 @@ CASES = [
     ('net-in-64k', 'r 65226 128 %d', 800),
     ('serial-byte', 's %d', 2000),
 ]
+# The same, told to a guest that has a virtio console instead of the serial port.
+CONSOLE_CASES = [
+    ('console-16', 'c 16 %d', 2000),
+    ('console-1024', 'c 1024 %d', 400),
+]
 MEM = 128
 SOL_PACKET, PACKET_VNET_HDR = 263, 15
 
@@ -74,8 +79,8 @@ class Sender(threading.Thread):
 class Guest:
     """A VMM that runs guest/bench."""
 
-    def __init__(self, make, path, disk, tap, queues):
-        self.v = vmm.Vmm(make(path, 'bench', MEM, disk, tap, queues), detail=True)
+    def __init__(self, make, path, disk, tap, queues, console):
+        self.v = vmm.Vmm(make(path, 'bench', MEM, disk, tap, queues, console), detail=True)
         self.tap = tap
         self.v.wait_for(b'hello')
         self.at_start = counters.memory(self.v.pid, MEM)
@@ -170,14 +175,19 @@ class Floor:
         return {'doorbells': 0, 'interrupts': 0, 'exits': 0, 'system_calls': calls, 'by_call': {}}
 
 
-def contenders(args, result):
+def contenders(args, console):
     all_ = {}
     for i, (name, (make, path)) in enumerate(vmm.programs().items()):
-        disk, tap = f'{args.dir}/{name}.img', f'bench{i}' if args.tap else None
-        vmm.make_disk(disk, args.piece)
+        disk = tap = None
+        if console == 'serial':
+            disk, tap = f'{args.dir}/{name}.img', f'bench{i}' if args.tap else None
+            vmm.make_disk(disk, args.piece)
         if tap:
             vmm.sh(f'ip tuntap add {tap} mode tap vnet_hdr && ip link set {tap} up')
-        all_[name] = Guest(make, path, disk, tap, args.queues)
+        try:
+            all_[name] = Guest(make, path, disk, tap, args.queues, console)
+        except (RuntimeError, OSError) as e:
+            print(f'{name} takes no part: {e}', flush=True)
     tap = 'benchf' if args.tap else None
     all_['floor'] = Floor(args.disk, tap)
     for how in ('io_submit', 'io_uring') if args.batches else ():
@@ -185,37 +195,46 @@ def contenders(args, result):
     return all_
 
 
+def run_case(args, case, command, running):
+    """Rounds in turns; the first one is for the counts alone."""
+    counts, rows = {}, {}
+    for round_ in range(args.rounds + 1):
+        for name, c in list(running.items()):
+            if (isinstance(c, Floor) and not c.takes(command)) or (round_ and name not in rows):
+                continue
+            try:
+                if round_:
+                    rows[name].append(c.timed(command))
+                else:
+                    counts[name] = c.counted(command)
+                    rows[name] = []
+            except (RuntimeError, OSError, subprocess.TimeoutExpired) as e:
+                print(f'{case:20} {name:9} goes no further: {e}', flush=True)
+                rows.pop(name, None)
+                if isinstance(c, Guest):
+                    running.pop(name).v.kill()
+    rows = {name: r for name, r in rows.items() if r}
+    by_name = {name: {**counts[name], **summary(r)} for name, r in rows.items()}
+    show(case, by_name, rows)
+    return by_name
+
+
 def run(args, result):
     print(f'{"per request":20} {"":9} {"/s":>9} {"exits":>6} {"bells":>6} {"irqs":>6} {"calls":>6} {"cpu ns":>8} '
           f'{"lkvm/it":17} by call', flush=True)
-    running = contenders(args, result)
-    for case, command, n in CASES:
-        if not fnmatch.fnmatch(case, args.only) or (case.startswith('net') and not args.tap):
-            continue
-        command %= max(1, int(n * args.scale))
-        counts, rows = {}, {}
-        for round_ in range(args.rounds + 1):
-            for name, c in list(running.items()):
-                if (isinstance(c, Floor) and not c.takes(command)) or (round_ and name not in rows):
-                    continue
-                try:
-                    if round_:
-                        rows[name].append(c.timed(command))
-                    else:
-                        counts[name] = c.counted(command)
-                        rows[name] = []
-                except (RuntimeError, OSError, subprocess.TimeoutExpired) as e:
-                    print(f'{case:20} {name:9} goes no further: {e}', flush=True)
-                    rows.pop(name, None)
-                    if isinstance(c, Guest):
-                        running.pop(name).v.kill()
-        result['requests'][case] = {name: {**counts[name], **summary(r)} for name, r in rows.items() if r}
-        show(case, result['requests'][case], rows)
-    for name, c in running.items():
-        if isinstance(c, Guest):
-            result['memory'][name] = {'at_start_kib': c.at_start, 'most_kib': c.most}
-            print(f'memory {name}: {c.at_start[0]} KiB resident without guest RAM at the start, '
-                  f'{c.at_start[1]} of it anonymous; {c.most} at most between jobs')
+    for console, cases in (('serial', CASES), ('virtio', CONSOLE_CASES)):
+        cases = [c for c in cases if fnmatch.fnmatch(c[0], args.only) and (args.tap or not c[0].startswith('net'))]
+        running = contenders(args, console) if cases else {}
+        for case, command, n in cases:
+            result['requests'][case] = run_case(args, case, command % max(1, int(n * args.scale)), running)
+        for name, c in running.items():
+            if not isinstance(c, Guest):
+                continue
+            c.v.kill()
+            if console == 'serial':
+                result['memory'][name] = {'at_start_kib': c.at_start, 'most_kib': c.most}
+                print(f'memory {name}: {c.at_start[0]} KiB resident without guest RAM at the start, '
+                      f'{c.at_start[1]} of it anonymous; {c.most} at most between jobs', flush=True)
 
 
 def summary(rows):

@@ -17,17 +17,21 @@ GUEST = f'{O}/guest/bench'
 DISK_SIZE = 64 << 20
 
 
-def lkvm_args(program, guest, mem, disk, tap, queues):
+def lkvm_args(program, guest, mem, disk, tap, queues, console='serial'):
     args = [program, 'run', '-k', f'{GUEST}/{guest}.elf', '-m', str(mem), '-c', '1', '--debug-exit']
     if disk:
         args += ['-d', f'path={disk},queues={queues}']
-    return args + ['-n', f'tap={tap}' if tap else 'none']
+    return args + ['-n', f'tap={tap}' if tap else 'none', '--console', console]
 
 
-def qemu_args(program, guest, mem, disk, tap, queues):
+def qemu_args(program, guest, mem, disk, tap, queues, console='serial'):
     args = [program, '-M', 'q35', '-accel', 'kvm', '-m', str(mem), '-nodefaults', '-display', 'none',
-            '-no-reboot', '-serial', 'stdio', '-name', 'bench,debug-threads=on',
+            '-no-reboot', '-name', 'bench,debug-threads=on',
             '-kernel', f'{GUEST}/{guest}.elf', '-device', 'isa-debug-exit,iobase=0x501,iosize=1']
+    if console == 'serial':
+        args += ['-serial', 'stdio']
+    else:
+        args += ['-chardev', 'stdio,id=c', '-device', 'virtio-serial-pci,disable-legacy=on', '-device', 'virtconsole,chardev=c']
     if disk:
         args += ['-object', 'iothread,id=io',
                  '-drive', f'if=none,id=d,format=raw,file={disk}', '-device',
@@ -47,8 +51,8 @@ def microvm_args(program, guest, mem, disk, tap, queues):
             '-device', f'virtio-blk-device,drive=d,iothread=io,num-queues={queues}']
 
 
-def kvmtool_args(program, guest, mem, disk, tap, queues):
-    args = [program, 'run', '-k', f'{GUEST}/{guest}.bzImage', '-m', str(mem), '-c', '1']
+def kvmtool_args(program, guest, mem, disk, tap, queues, console='serial'):
+    args = [program, 'run', '-k', f'{GUEST}/{guest}.bzImage', '-m', str(mem), '-c', '1', '--console', console]
     if disk:
         args += ['-d', disk]
     return args + ['-n', f'mode=tap,tapif={tap},script=none,vhost=0' if tap else 'mode=none']
