@@ -76,6 +76,21 @@ static inline void fake_eoi(struct fake_intc *f, unsigned gsi)
 	pthread_mutex_unlock(&f->lock);
 }
 
+/* Is there one that its reader hasn't seen yet? */
+static inline bool fake_eoi_pending(struct fake_intc *f)
+{
+	bool pending = false;
+
+	pthread_mutex_lock(&f->lock);
+	for (unsigned i = 0; i < FAKE_PINS; i++) {
+		struct pollfd pfd = { .fd = f->in[i].fd < 0 ? -1 : f->in[i].resample_fd, .events = POLLIN };
+
+		pending |= poll(&pfd, 1, 0) == 1;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return pending;
+}
+
 static inline int fake_msi_open(struct intc *intc, unsigned *gsi)
 {
 	struct fake_intc *f = fake_of(intc);

@@ -2,6 +2,8 @@
 /* fake_pci: two real buses, a host bridge, a fake interrupt controller, and a guest's accesses. */
 #pragma once
 
+#include <unistd.h>
+
 #include "fake_intc.h"
 #include "lkvm/bus.h"
 #include "lkvm/loop.h"
@@ -88,9 +90,14 @@ static inline void fake_nothing(void *opaque)
 	(void)opaque;
 }
 
-/* Everything the loop was told before this call has been done. */
+/*
+ * Everything the loop was told before this call has been done. For an EOI a call alone is not enough:
+ * it may be answered at the end of a turn that began before.
+ */
 static inline void fake_settle(struct fake_pci *p)
 {
+	for (int tries = 0; fake_eoi_pending(&p->intc) && tries < 10000; tries++)
+		usleep(100);
 	loop_call(p->loop, fake_nothing, NULL);
 	fake_pump(&p->intc);
 }
