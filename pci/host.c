@@ -106,8 +106,14 @@ static const struct bus_ops conf1_ops = { conf1_read, conf1_write };
 
 /* --- ECAM ------------------------------------------------------------------------------------ */
 
+/*
+ * Our functions are conventional ones: past their 256 bytes nobody answers. A guest that sees this once
+ * doesn't look there again for each of the extended capabilities that it knows.
+ */
 static uint64_t ecam_read(void *opaque, uint64_t off, unsigned len)
 {
+	if ((off & 0xfff) + len > 256)
+		return ones(len);
 	return config_read(find(opaque, (unsigned)(off >> 20), off >> 12 & 0xff), off & 0xfff, len);
 }
 
