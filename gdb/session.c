@@ -247,6 +247,15 @@ static void features(struct session *s, const char *text)
 	reply_binary(s, xml + off, len < left ? len : left);
 }
 
+/* With this gdb moves the symbols of its vmlinux by what KASLR moved the kernel. */
+static void offsets(struct session *s)
+{
+	uint64_t text;
+
+	if (s->ops->text(s->opaque, &text))
+		reply_fmt(s, "TextSeg=%llx", (unsigned long long)text);
+}
+
 static void query(struct session *s, const char *text)
 {
 	if (begins(&text, "qSupported"))
@@ -264,6 +273,8 @@ static void query(struct session *s, const char *text)
 		reply_text(s, "1");
 	else if (!strcmp(text, "qC"))
 		reply_fmt(s, "QC%x", s->cpu + 1);
+	else if (!strcmp(text, "qOffsets"))
+		offsets(s);
 	else if (begins(&text, "qSymbol"))
 		reply_text(s, "OK");
 	else if (begins(&text, "QStartNoAckMode")) {

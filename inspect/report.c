@@ -101,6 +101,13 @@ const struct symbols *inspect_symbols(struct inspect *in, struct vm *vm, FILE *t
 	return NULL;
 }
 
+bool inspect_moved(struct inspect *in, struct vm *vm, uint64_t *text)
+{
+	const struct symbols *s = inspect_symbols(in, vm, NULL);
+
+	return s && (s == &in->own ? in->vmcore.slide : s->slide) && symbols_addr(s, "_text", text);
+}
+
 /* --- one vCPU ----------------------------------------------------------------------------------- */
 
 struct lines {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stack: who called whom, as far as a stack tells. With frame pointers the chain is followed; most
- * kernels have none (they unwind by tables that lkvm does not read), so every word is looked at, and one
- * that points behind a call instruction counts as a return address, perhaps a stale one.
+ * stack: who called whom, as far as a stack tells. Where the kernel's unwind tables lead is certain, and
+ * so is a chain of frame pointers. From where both end every word is looked at, and one that points
+ * behind a call instruction counts as a return address, perhaps a stale one.
  *
  * Runs on: main
  */
@@ -81,6 +81,30 @@ static uint64_t scan(struct trace *t, uint64_t sp)
 	return last[4];
 }
 
+/* True: to the very end. Else from is where to go on looking. */
+static bool by_tables(struct trace *t, const struct control_regs *regs, uint64_t *from)
+{
+	struct orc_frame f = { .ip = regs->rip, .sp = regs->gpr[R_SP], .bp = regs->gpr[R_BP],
+			       .exact = true, .gpr = regs->gpr };
+	struct orc orc;
+
+	if (t->user || !orc_open(&orc, t->walk, t->s))
+		return false;
+	while (t->lines < LINES_MAX) {
+		enum orc_step step = orc_next(&orc, &f);
+
+		/* What can't be a return address isn't one, whatever the tables say. */
+		if (step == ORC_FRAME && !f.exact && !is_return(t, f.ip))
+			step = ORC_LOST;
+		if (step != ORC_FRAME)
+			return step == ORC_END;
+		*from = f.sp;
+		t->line(t->opaque, f.ip, true);
+		t->lines++;
+	}
+	return true;
+}
+
 void stack_trace(const struct walk *walk, const struct control_regs *regs, const struct symbols *s,
 		 stack_line *line, void *opaque)
 {
@@ -88,6 +112,8 @@ void stack_trace(const struct walk *walk, const struct control_regs *regs, const
 			   .fp = regs->gpr[R_BP], .line = line, .opaque = opaque };
 	uint64_t sp = regs->gpr[R_SP], seen[STACKS_MAX];
 
+	if (by_tables(&t, regs, &sp))
+		return;
 	for (unsigned n = 0; n < STACKS_MAX && t.lines < LINES_MAX; n++) {
 		seen[n] = sp | (STACK - 1);
 		sp = scan(&t, sp);

@@ -65,6 +65,27 @@ bool vmcore_next_data(const struct gmem_region *r, uint64_t *from, uint64_t *to)
 /* The kernel's own symbol table. 0 or -errno. */
 int kallsyms_load(struct symbols *s, const struct vmcore *v, const struct gmem *mem);
 
+/* --- orc.c: the kernel's own unwind tables */
+struct orc {
+	const struct walk *walk;
+	uint64_t ips, entries, n;
+	unsigned layout; /* of an entry, by the kernel's version */
+};
+
+struct orc_frame {
+	uint64_t ip, sp, bp;
+	bool exact; /* ip is where it was interrupted, not where a call returns to */
+	const uint64_t *gpr; /* the vCPU's, in its own frame; else NULL */
+	uint64_t regs;	     /* all of them, pushed when it was interrupted; 0: they weren't */
+};
+
+enum orc_step { ORC_FRAME, ORC_END, ORC_LOST };
+
+/* False: none, or of a kernel whose tables are not known. */
+bool orc_open(struct orc *orc, const struct walk *walk, const struct symbols *s);
+/* From a frame to its caller's. LOST: the tables don't say; f's sp is as far as it got. */
+enum orc_step orc_next(const struct orc *orc, struct orc_frame *f);
+
 /* --- stack.c */
 typedef void stack_line(void *opaque, uint64_t addr, bool sure);
 /* Calls line for what looks like return addresses, the surest first where there are frame pointers. */

@@ -11,7 +11,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "lkvm/inspect.h"
 #include "lkvm/log.h"
 
 static unsigned cpus(void *opaque)
@@ -102,8 +101,15 @@ static void kill_guest(void *opaque)
 	d->kill(d->opaque);
 }
 
+static bool text(void *opaque, uint64_t *addr)
+{
+	struct debug *d = opaque;
+
+	return inspect_moved(d->inspect, d->vm, addr);
+}
+
 static const struct gdb_ops ops = { cpus, stop, go, why, doing, get, set, read_mem, write_mem,
-				    kill_guest };
+				    kill_guest, text };
 
 static void stops_ready(void *opaque, uint32_t events)
 {

@@ -4,10 +4,12 @@
 
 #include "lkvm/config.h"
 #include "lkvm/gdb.h"
+#include "lkvm/inspect.h"
 
 struct debug {
 	struct loop *loop;
 	struct vm *vm;
+	struct inspect *inspect;
 	struct gdb *gdb;
 	struct loop_fd stops; /* an eventfd: a vCPU came to a stop */
 	void (*kill)(void *opaque);

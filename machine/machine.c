@@ -447,6 +447,7 @@ static int run(struct machine *m)
 
 	m->debug.kill = killed;
 	m->debug.held = held;
+	m->debug.inspect = m->examine.inspect;
 	m->debug.opaque = m;
 	err = debug_open(&m->debug, m->main, m->vm, m->conf);
 	if (!err)

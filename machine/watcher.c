@@ -73,6 +73,13 @@ static void sign(void *opaque, enum scan_sign what, const char *name, const char
 	}
 }
 
+/* One that has panicked and goes before it has said it all (panic=-1) is looked into where it stands. */
+static void dump_panicked(struct watcher *w)
+{
+	if (w->conf->on_panic == ON_DUMP && atomic_load(&w->panicked))
+		w->dump = true;
+}
+
 void watcher_vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *detail)
 {
 	struct watcher *w = opaque;
@@ -90,6 +97,7 @@ void watcher_vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *d
 		break;
 	case VM_END_TRIPLE_FAULT:
 	case VM_END_INTERNAL:
+		dump_panicked(w);
 		verdict_end(&w->verdict, ENDED_GONE, "the guest went away: vCPU %u: %s", cpu, detail);
 		break;
 	}
@@ -114,6 +122,7 @@ static void reboot(struct watcher *w, const char *by)
 	}
 	if (w->conf->on_reboot == ON_DUMP)
 		w->dump = true;
+	dump_panicked(w);
 	verdict_end(&w->verdict, ENDED_REBOOT, "the guest rebooted (%s)", by);
 }
 
@@ -130,6 +139,7 @@ void watcher_hw_ended(void *opaque, enum hw_end how, unsigned value, const char 
 
 	switch (how) {
 	case HW_END_POWEROFF:
+		dump_panicked(w);
 		verdict_end(&w->verdict, ENDED_OFF, "the guest powered off (%s)", by);
 		break;
 	case HW_END_RESET:

@@ -24,6 +24,7 @@ struct gdb_ops {
 	size_t (*read)(void *opaque, unsigned cpu, uint64_t va, void *dst, size_t len);
 	size_t (*write)(void *opaque, unsigned cpu, uint64_t va, const void *src, size_t len);
 	void (*kill)(void *opaque);
+	bool (*text)(void *opaque, uint64_t *addr); /* where the kernel begins that was moved; false: it wasn't */
 };
 
 struct gdb;

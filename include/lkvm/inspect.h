@@ -44,5 +44,7 @@ struct inspect *inspect_open(const char *symbols, const char *kernel);
 void inspect_close(struct inspect *in);
 
 void inspect_report(struct inspect *in, struct vm *vm, FILE *to);
+/* Where Linux begins that KASLR has moved. False: it wasn't moved, or nothing tells. */
+bool inspect_moved(struct inspect *in, struct vm *vm, uint64_t *text);
 /* An ELF core for crash and gdb; 0 or -errno, logged. */
 int inspect_dump(struct inspect *in, struct vm *vm, const char *path);

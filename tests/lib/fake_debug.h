@@ -12,6 +12,7 @@ struct fake {
 	struct control_point points[CONTROL_POINTS];
 	uint64_t run, step; /* of the last go */
 	unsigned goes, stops, kills;
+	uint64_t text; /* 0: not moved */
 	bool running;
 	struct control_stop why[2];
 };
@@ -109,5 +110,11 @@ static void fake_kill(void *opaque)
 	((struct fake *)opaque)->kills++;
 }
 
+static bool fake_text(void *opaque, uint64_t *addr)
+{
+	*addr = ((struct fake *)opaque)->text;
+	return *addr;
+}
+
 static const struct gdb_ops fake_ops = { fake_cpus, fake_stop, fake_go, fake_why, fake_doing, fake_get,
-					 fake_set,  fake_read, fake_write, fake_kill };
+					 fake_set,  fake_read, fake_write, fake_kill, fake_text };

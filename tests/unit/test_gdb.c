@@ -207,6 +207,9 @@ static void test_going(void)
 	session_feed(&s, "\3", 1);
 	is_str(ask("qfThreadInfo"), "m1,2", "two threads");
 	is_str(ask("qsThreadInfo"), "l", "and no more");
+	is_str(ask("qOffsets"), "", "a kernel that was not moved");
+	fake.text = 0xffffffffa1000000;
+	is_str(ask("qOffsets"), "TextSeg=ffffffffa1000000", "and one that was");
 	is_str(ask("T2"), "OK", "one is alive");
 	is_str(ask("T3"), "E03", "another isn't");
 	is_str(ask("D"), "OK", "a debugger leaves");
