@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * loop: epoll, an eventfd for other threads' calls, timers as the epoll timeout, deferred tasks.
+ * loop: a thread, its epoll set and its turns. What runs in a turn beside the watches is in
+ * loop_tasks.c, loop_post.c and poll.c.
  *
- * Runs on: loop; loop_call, loop_post, loop_quit and loop_here on any thread.
+ * Runs on: loop; loop_quit on any thread.
  */
-#include "lkvm/loop.h"
+#include "base/loop_priv.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,35 +19,6 @@
 #include <unistd.h>
 
 #include "lkvm/log.h"
-
-#define TURN_EVENTS 32
-
-/* A call from another thread, on that thread's stack until it is done. */
-struct call {
-	struct loop_post post;
-	struct loop *loop;
-	void (*fn)(void *opaque);
-	void *opaque;
-	bool done;
-};
-
-struct loop {
-	char name[16];
-	int epfd, wakefd;
-	struct loop_task *tasks, **tasks_end;
-	struct loop_timer *timers; /* soonest first */
-	struct epoll_event turn[TURN_EVENTS]; /* what this turn still has to run */
-	int turn_n;
-	_Atomic uint64_t events;
-
-	pthread_mutex_t lock; /* what follows */
-	pthread_cond_t called;
-	struct loop_post *posts, **posts_end;
-	bool running;
-	bool threaded;
-	pthread_t thread;
-	atomic_bool quit;
-};
 
 uint64_t loop_now(void)
 {
@@ -66,6 +38,7 @@ struct loop *loop_open(const char *name)
 	strncpy(loop->name, name, sizeof(loop->name) - 1);
 	loop->tasks_end = &loop->tasks;
 	loop->posts_end = &loop->posts;
+	loop->polled_end = &loop->polled;
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->called, NULL);
 	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -128,179 +101,6 @@ void loop_del(struct loop *loop, struct loop_fd *w)
 			loop->turn[i].events = 0;
 }
 
-/* --- tasks and timers ----------------------------------------------------------------------- */
-
-void loop_defer(struct loop *loop, struct loop_task *task)
-{
-	if (task->link)
-		return;
-	task->next = NULL;
-	task->link = loop->tasks_end;
-	*loop->tasks_end = task;
-	loop->tasks_end = &task->next;
-}
-
-void loop_undefer(struct loop *loop, struct loop_task *task)
-{
-	if (!task->link)
-		return;
-	*task->link = task->next;
-	if (task->next)
-		task->next->link = task->link;
-	else
-		loop->tasks_end = task->link;
-	task->link = NULL;
-}
-
-/* Tasks that defer others (or themselves) are taken up until none is left: it is one turn's end. */
-static void run_tasks(struct loop *loop)
-{
-	struct loop_task *task;
-
-	while ((task = loop->tasks)) {
-		loop_undefer(loop, task);
-		task->run(task->opaque);
-	}
-}
-
-void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t in_ns)
-{
-	struct loop_timer **link;
-
-	loop_timer_cancel(loop, timer);
-	timer->at = loop_now() + in_ns;
-	timer->armed = true;
-	for (link = &loop->timers; *link && (*link)->at <= timer->at;)
-		link = &(*link)->next;
-	timer->next = *link;
-	*link = timer;
-}
-
-void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
-{
-	struct loop_timer **link;
-
-	if (!timer->armed)
-		return;
-	for (link = &loop->timers; *link != timer;)
-		link = &(*link)->next;
-	*link = timer->next;
-	timer->armed = false;
-}
-
-static void run_timers(struct loop *loop)
-{
-	uint64_t now = loop->timers ? loop_now() : 0;
-	struct loop_timer *timer;
-
-	while ((timer = loop->timers) && timer->at <= now) {
-		loop_timer_cancel(loop, timer);
-		timer->fire(timer->opaque);
-	}
-}
-
-static int timeout_ms(struct loop *loop)
-{
-	uint64_t now;
-
-	if (loop->tasks)
-		return 0;
-	if (!loop->timers)
-		return -1;
-	now = loop_now();
-	if (loop->timers->at <= now)
-		return 0;
-	now = (loop->timers->at - now + 999999) / 1000000;
-	return now > 3600000 ? 3600000 : (int)now;
-}
-
-/* --- calls from other threads --------------------------------------------------------------- */
-
-bool loop_here(const struct loop *loop)
-{
-	struct loop *l = (struct loop *)loop;
-	bool here;
-
-	pthread_mutex_lock(&l->lock);
-	here = !l->running || pthread_equal(l->thread, pthread_self());
-	pthread_mutex_unlock(&l->lock);
-	return here;
-}
-
-static void wake(struct loop *loop)
-{
-	eventfd_write(loop->wakefd, 1);
-}
-
-/* Under the lock. */
-static void enqueue(struct loop *loop, struct loop_post *post)
-{
-	post->next = NULL;
-	post->queued = true;
-	*loop->posts_end = post;
-	loop->posts_end = &post->next;
-	wake(loop);
-}
-
-static void run_posts(struct loop *loop)
-{
-	struct loop_post *post;
-
-	pthread_mutex_lock(&loop->lock);
-	while ((post = loop->posts)) {
-		loop->posts = post->next;
-		if (!loop->posts)
-			loop->posts_end = &loop->posts;
-		post->queued = false; /* from here on it may be posted again */
-		pthread_mutex_unlock(&loop->lock);
-		post->run(post->opaque);
-		pthread_mutex_lock(&loop->lock);
-	}
-	pthread_mutex_unlock(&loop->lock);
-}
-
-void loop_post(struct loop *loop, struct loop_post *post)
-{
-	pthread_mutex_lock(&loop->lock);
-	if (!post->queued)
-		enqueue(loop, post);
-	pthread_mutex_unlock(&loop->lock);
-}
-
-static void run_call(void *opaque)
-{
-	struct call *call = opaque;
-	struct loop *loop = call->loop;
-
-	call->fn(call->opaque);
-	pthread_mutex_lock(&loop->lock);
-	call->done = true;
-	pthread_cond_broadcast(&loop->called);
-	pthread_mutex_unlock(&loop->lock);
-}
-
-void loop_call(struct loop *loop, void (*fn)(void *opaque), void *opaque)
-{
-	struct call call = { .post = { .run = run_call, .opaque = &call }, .loop = loop, .fn = fn,
-			     .opaque = opaque };
-	bool running;
-
-	pthread_mutex_lock(&loop->lock);
-	running = loop->running;
-	if (!running || pthread_equal(loop->thread, pthread_self())) {
-		pthread_mutex_unlock(&loop->lock);
-		if (!running)
-			run_posts(loop);
-		fn(opaque);
-		return;
-	}
-	/* Our stack is fine: we don't return before it is off the list. */
-	enqueue(loop, &call.post);
-	while (!call.done)
-		pthread_cond_wait(&loop->called, &loop->lock);
-	pthread_mutex_unlock(&loop->lock);
-}
-
 /* --- turns ---------------------------------------------------------------------------------- */
 
 static void run_ready(struct loop *loop)
@@ -319,24 +119,27 @@ static void run_ready(struct loop *loop)
 		}
 	}
 	loop->turn_n = 0;
-	run_timers(loop);
+	loop_run_timers(loop);
 	if (woken) {
 		eventfd_read(loop->wakefd, &n);
-		run_posts(loop);
+		loop_run_posts(loop);
 	}
-	run_tasks(loop);
+	loop_run_tasks(loop);
 }
 
 static int turns(struct loop *loop)
 {
 	while (!loop->quit) {
-		int n = epoll_wait(loop->epfd, loop->turn, TURN_EVENTS, timeout_ms(loop));
+		bool polls = loop->polled && loop_poll_rings(loop);
+		int n = epoll_wait(loop->epfd, loop->turn, TURN_EVENTS, polls ? 0 : loop_timeout_ms(loop));
 
 		if (n < 0 && errno != EINTR) {
 			log_err(NULL, "event loop %s: %s", loop->name, strerror(errno));
 			return -errno;
 		}
 		loop->turn_n = n < 0 ? 0 : n;
+		if (n > 0 && loop->window.asleep)
+			poll_woken(&loop->window, loop_now());
 		run_ready(loop);
 	}
 	return 0;
@@ -358,7 +161,7 @@ int loop_run(struct loop *loop)
 	set_running(loop, true);
 	err = turns(loop);
 	set_running(loop, false);
-	run_posts(loop); /* who called while we were leaving must not wait for ever */
+	loop_run_posts(loop); /* who called while we were leaving must not wait for ever */
 	loop->quit = false;
 	return err;
 }
@@ -366,7 +169,7 @@ int loop_run(struct loop *loop)
 void loop_quit(struct loop *loop)
 {
 	loop->quit = true;
-	wake(loop);
+	loop_wake(loop);
 }
 
 static void *thread_main(void *opaque)
@@ -410,6 +213,6 @@ void loop_stop(struct loop *loop)
 	pthread_join(loop->thread, NULL);
 	loop->threaded = false;
 	set_running(loop, false);
-	run_posts(loop);
+	loop_run_posts(loop);
 	loop->quit = false;
 }

@@ -350,6 +350,7 @@ static const struct cmd_option options[] = {
 	RUN_COMMAND_OPTIONS,
 	RUN_WATCH_OPTIONS,
 	RUN_DEBUG_OPTIONS,
+	RUN_IOTHREAD_OPTIONS,
 	{ 0, "loglevel", "LEVEL", "err, warn (default), info or debug", set_loglevel, NULL },
 	{ 0, "debug-exit", NULL, "I/O port 0x501 ends the guest with the byte written as status",
 	  set_debug_exit, NULL },

@@ -12,6 +12,17 @@
 
 #include "lkvm/log.h"
 
+#define POLL_US_MAX 1000
+
+int set_poll_us(void *dst, const char *what, const char *value)
+{
+	uint64_t us = 0;
+	int err = opt_uint(what, value, 0, POLL_US_MAX, &us);
+
+	((struct config *)dst)->poll_ns = us * 1000;
+	return err;
+}
+
 /* Does the name that begins at `at` come a second time behind it? */
 static bool named_again(const char *at, size_t len)
 {

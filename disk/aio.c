@@ -42,9 +42,10 @@ struct disk_queue {
 	struct loop_fd watch;
 	struct loop_task submit;
 	struct loop_timer retry;
+	struct loop_poll poll;
 
 	pthread_mutex_t lock; /* worked */
-	struct disk_io *worked;
+	struct disk_io *_Atomic worked;
 
 	unsigned n_staged;
 	struct iocb *staged[];
@@ -217,6 +218,43 @@ static void submit(struct disk_queue *q)
 	}
 }
 
+static void ready(void *opaque, uint32_t events)
+{
+	struct disk_queue *q = opaque;
+
+	(void)events;
+	reap(q);
+	if (q->n_staged)
+		loop_defer(q->loop, &q->submit);
+}
+
+/* On a loop that polls, as long as it does. */
+static bool poll_look(void *opaque)
+{
+	struct disk_queue *q = opaque;
+	bool any = q->worked || (q->ring && aio_ring_any(q->ring));
+
+	if (any)
+		ready(q, 0);
+	return any;
+}
+
+/* The bell has rung for all that looking found. It is silenced before the last look, not after. */
+static void poll_rest(void *opaque)
+{
+	struct disk_queue *q = opaque;
+	eventfd_t n;
+
+	eventfd_read(q->watch.fd, &n);
+	ready(q, 0);
+}
+
+static void poll_begin(struct disk_queue *q)
+{
+	if (q->in_flight && loop_polls(q->loop))
+		loop_poll_add(q->loop, &q->poll);
+}
+
 /*
  * What the page cache has is there already: no need to wait for the eventfd's turn. And what should
  * have been, but is not, comes from a file system that does it in the background after all: then we
@@ -228,21 +266,12 @@ static void submit_run(void *opaque)
 
 	submit(q);
 	reap(q);
+	poll_begin(q);
 	if (!q->silent)
 		return;
 	q->disk->late = true;
 	if (!q->retry.armed)
 		loop_timer_set(q->loop, &q->retry, RETRY_NS);
-}
-
-static void ready(void *opaque, uint32_t events)
-{
-	struct disk_queue *q = opaque;
-
-	(void)events;
-	reap(q);
-	if (q->n_staged)
-		loop_defer(q->loop, &q->submit);
 }
 
 /*
@@ -302,6 +331,7 @@ int disk_submit(struct disk_queue *q, struct disk_io *io)
 	aio_io(io)->q = q;
 	if (goes_slow(q->disk, io)) {
 		work(q, io, 0);
+		poll_begin(q);
 		return 0;
 	}
 	prepare(q, io);
@@ -328,6 +358,7 @@ void disk_drain(struct disk_queue *q)
 	}
 	loop_undefer(q->loop, &q->submit);
 	loop_timer_cancel(q->loop, &q->retry);
+	loop_poll_del(q->loop, &q->poll);
 }
 
 static int setup(struct disk_queue *q)
@@ -366,6 +397,7 @@ struct disk_queue *disk_queue_open(struct disk *disk, struct loop *loop, unsigne
 	q->watch = (struct loop_fd){ .fd = -1, .ready = ready, .opaque = q };
 	q->submit = (struct loop_task){ .run = submit_run, .opaque = q };
 	q->retry = (struct loop_timer){ .fire = submit_run, .opaque = q };
+	q->poll = (struct loop_poll){ .look = poll_look, .rest = poll_rest, .opaque = q };
 	pthread_mutex_init(&q->lock, NULL);
 	if (!setup(q))
 		return q;
@@ -380,6 +412,7 @@ void disk_queue_close(struct disk_queue *q)
 	loop_del(q->loop, &q->watch);
 	loop_undefer(q->loop, &q->submit);
 	loop_timer_cancel(q->loop, &q->retry);
+	loop_poll_del(q->loop, &q->poll);
 	if (q->ctx)
 		io_destroy(q->ctx);
 	if (q->watch.fd >= 0)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <libaio.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct aio_ring {
@@ -25,6 +26,11 @@ static inline struct aio_ring *aio_ring(io_context_t ctx)
 	if (ring->magic == AIO_RING_MAGIC && !ring->incompat && ring->header_len == sizeof(*ring))
 		return ring;
 	return NULL;
+}
+
+static inline bool aio_ring_any(const struct aio_ring *ring)
+{
+	return ring->head != __atomic_load_n(&ring->tail, __ATOMIC_RELAXED);
 }
 
 static inline unsigned aio_ring_take(struct aio_ring *ring, struct io_event *ev, unsigned max)

@@ -29,6 +29,7 @@ static struct loop *find(struct iothreads *set, const char *name, size_t len)
 		free(t->name);
 		return NULL;
 	}
+	loop_set_poll(t->loop, set->poll_ns);
 	set->n++;
 	return t->loop;
 }

@@ -12,6 +12,7 @@ struct iothreads {
 		struct loop *loop;
 	} thread[IOTHREADS_MAX];
 	unsigned n;
+	uint64_t poll_ns; /* set by the user of this: how long they poll */
 };
 
 /*

@@ -235,6 +235,7 @@ static int build_core(struct machine *m)
 	m->io = loop_open("io");
 	if (!m->main || !m->io)
 		return -ENOMEM;
+	loop_set_poll(m->io, m->conf->poll_ns);
 	err = watcher_open(&m->watcher, m->main, &m->conf->watch, activity, m);
 	if (!err)
 		err = examine_open(&m->examine, m->conf);
@@ -371,6 +372,7 @@ static int build_devices(struct machine *m)
 		command_ports(m->command, ports);
 	m->devices = (struct devices){
 		.conf = m->conf,
+		.threads.poll_ns = m->conf->poll_ns,
 		.mem = &m->mem,
 		.io = m->io,
 		.pci = m->pci,

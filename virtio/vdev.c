@@ -91,8 +91,30 @@ static void kicked(void *opaque, uint32_t events)
 	dev->class->kick(dev, vq->index);
 	if (!served(vq))
 		return;
-	if (virtq_empty(&vq->ring))
+	if (!virtq_empty(&vq->ring))
+		return;
+	if (loop_polls(vq->loop))
+		loop_poll_add(vq->loop, &vq->poll);
+	else
 		vdev_listen(dev, vq->index);
+}
+
+/* The doorbell stays hushed while the loop looks by itself. */
+static bool poll_look(void *opaque)
+{
+	struct vdev_queue *vq = opaque;
+
+	if (!served(vq) || !virtq_ready(&vq->ring))
+		return false;
+	kicked(vq, 0);
+	return true;
+}
+
+static void poll_rest(void *opaque)
+{
+	struct vdev_queue *vq = opaque;
+
+	vdev_listen(vq->dev, vq->index);
 }
 
 static void staged(void *opaque)
@@ -164,6 +186,7 @@ void vdev_queue_stop(struct vdev_queue *vq)
 	if (!vq->enabled)
 		return;
 	vq->serving = false;
+	loop_poll_del(vq->loop, &vq->poll);
 	loop_del(vq->loop, &vq->kick);
 	if (dev->class->queue_stop)
 		dev->class->queue_stop(dev, vq->index);
@@ -188,6 +211,7 @@ static void queue_init(struct vdev *dev, unsigned n, unsigned max)
 	snprintf(vq->name, sizeof(vq->name), "%s queue %u", dev->name, n);
 	vq->kick = (struct loop_fd){ .fd = -1, .ready = kicked, .opaque = vq };
 	vq->flush = (struct loop_task){ .run = flush, .opaque = vq };
+	vq->poll = (struct loop_poll){ .look = poll_look, .rest = poll_rest, .opaque = vq };
 	vq->ring.name = vq->name;
 	vq->ring.call = IRQ_NONE;
 	vq->ring.fail = ring_failed;

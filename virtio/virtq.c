@@ -234,6 +234,11 @@ bool virtq_listen(struct virtq *q)
 	return q->ring->kind->news(q);
 }
 
+bool virtq_ready(struct virtq *q)
+{
+	return q->ring && !q->broken && q->ring->kind->ready(q);
+}
+
 bool virtq_empty(struct virtq *q)
 {
 	return !q->ring || q->broken || !q->ring->kind->left(q);

@@ -75,6 +75,7 @@ struct config {
 	char *features; /* for every device; NULL: none */
 	bool debug_exit;  /* the port that ends the guest */
 	bool debug_exits; /* count the guest's exits to user space */
+	uint64_t poll_ns; /* the longest that an I/O thread looks before it sleeps; 0: it does not */
 	struct config_disk disk[CONFIG_DISKS];
 	unsigned n_disks;
 	struct config_net net[CONFIG_NETS];

@@ -44,6 +44,17 @@ struct loop_post {
 	bool queued;
 };
 
+/*
+ * Something that can be looked at without a system call. Zero-initialise, set look, rest (or NULL) and
+ * opaque.
+ */
+struct loop_poll {
+	bool (*look)(void *opaque); /* does what there is to do; was there anything? */
+	void (*rest)(void *opaque); /* is looked at no more: ring from here on */
+	void *opaque;
+	struct loop_poll *next, **link; /* link != NULL: looked at */
+};
+
 struct loop_timer {
 	void (*fire)(void *opaque);
 	void *opaque;
@@ -69,6 +80,17 @@ void loop_del(struct loop *loop, struct loop_fd *w);
 /* On the loop's thread. A task deferred twice runs once. */
 void loop_defer(struct loop *loop, struct loop_task *task);
 void loop_undefer(struct loop *loop, struct loop_task *task);
+
+/*
+ * A loop that polls looks, before it sleeps, at everything added until nothing has come for a while:
+ * for max_ns at the most, and less when that seldom pays. Other watches wait that long too, not longer.
+ * Set before the loop runs; 0: it doesn't poll, and nothing may be added.
+ */
+void loop_set_poll(struct loop *loop, uint64_t max_ns);
+bool loop_polls(const struct loop *loop);
+/* On the loop's thread. From now until rest: what was added is taken out again when the loop sleeps. */
+void loop_poll_add(struct loop *loop, struct loop_poll *poll);
+void loop_poll_del(struct loop *loop, struct loop_poll *poll);
 
 /* On the loop's thread. Setting an armed timer moves it. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t in_ns);

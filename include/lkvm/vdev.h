@@ -119,6 +119,7 @@ struct vdev_queue {
 	char name[48];
 	struct loop_fd kick;
 	struct loop_task flush; /* end of turn: virtq_flush */
+	struct loop_poll poll;	/* on a loop that polls: looks at the ring in place of listening */
 };
 
 struct vdev {

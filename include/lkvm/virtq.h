@@ -136,6 +136,9 @@ bool virtq_listen(struct virtq *q);
  */
 bool virtq_empty(struct virtq *q);
 
+/* Something to pop, as far as this side can see by looking now? For who polls: quiet, look, listen. */
+bool virtq_ready(struct virtq *q);
+
 /* --- cursors: all of it or nothing, except where a count is returned ------------------------- */
 
 bool vread(struct vreader *rd, void *dst, size_t len); /* all of len, or false and nothing moved */

@@ -69,6 +69,9 @@ def make_disk(path, piece):
 def programs(start=False):
     """name -> (how to call it, path): lkvm, and the peers that are there."""
     found = {'lkvm': (lkvm_args, './lkvm' if O == 'build' else f'{O}/lkvm')}
+    more = os.environ.get('LKVM_BENCH_OPTIONS', '').split()  # the same with these: --poll-us 50
+    if more:
+        found['with'] = (lambda *args: lkvm_args(*args) + more, found['lkvm'][1])
     old = os.environ.get('LKVM_BENCH_OTHER')  # another lkvm: before and after a change
     if old:
         found['other'] = (lkvm_args, old)

@@ -90,7 +90,8 @@ struct rig {
 	uint64_t buf; /* gpa: header and out data; 1 MiB further: in data and status */
 };
 
-static unsigned threads = 1; /* that the next rig's queues are spread over */
+static unsigned threads = 1; /* that the next rig's queues are spread over ... */
+static uint64_t polls;	     /* ... and how long they look before they sleep */
 
 static char path[] = "/tmp/lkvm-blk-XXXXXX";
 static uint8_t image[SIZE]; /* what the file should hold */
@@ -188,6 +189,8 @@ static inline struct rig *rig_open(const struct disk_conf *dc, const struct virt
 	}
 	for (unsigned i = 0; i < threads; i++)
 		rig->loop[i] = loop_open("io");
+	for (unsigned i = 0; i < threads; i++)
+		loop_set_poll(rig->loop[i], polls);
 	vc.loop = rig->loop[0];
 	rig->disk = disk_open("blk0", dc);
 	rig->port = blk_open(&vc, rig->disk, "serial-0123456789");

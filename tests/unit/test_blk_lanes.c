@@ -204,6 +204,8 @@ static void test_lanes_crossed(void)
 	struct vport *port = blk_open(&vc, disk, NULL), *second = blk_open(&wc, other, NULL);
 	pthread_t t[2];
 
+	loop_set_poll(a, polls);
+	loop_set_poll(b, polls);
 	loop_start(a);
 	loop_start(b);
 	pthread_create(&t[0], NULL, reset_often, port);
@@ -238,7 +240,12 @@ int main(void)
 		test_lanes_fail();
 		test_lanes_cache();
 	}
-	threads = 1;
+	threads = 2;
+	polls = 100000;
+	test_multiqueue();
+	test_lanes_reset();
+	test_lanes_fail();
+	test_lanes_cache();
 	test_lanes_crossed();
 	unlink(path);
 	return tap_end();

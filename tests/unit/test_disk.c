@@ -850,6 +850,56 @@ static void test_late(void)
 	disk_close(disk);
 }
 
+struct chain {
+	struct disk_queue *q;
+	struct disk_io io;
+	unsigned n, left;
+};
+
+static void chain_done(struct disk_io *io, int res)
+{
+	struct chain *c = io->opaque;
+
+	c->left = 200 - c->n;
+	if (c->n++ == 200 || res || disk_submit(c->q, io))
+		loop_quit(loop);
+}
+
+/* A loop that polls finds what is done without its eventfd, and all else as before. */
+static void test_polled(void)
+{
+	const char *path = file(dir, "polled", SIZE);
+	struct disk *disk = try_open(path, false, true);
+	struct disk_queue *q = disk_queue_open(disk, loop, 8);
+	uint8_t *buf = aligned_alloc(4096, 65536), *got = aligned_alloc(4096, 65536);
+	struct chain c = { .q = q };
+	uint64_t events;
+	unsigned good = 0;
+
+	fill(buf, 65536, 11);
+	for (unsigned i = 0; i < 50; i++) {
+		memset(got, 0, 65536);
+		good += !run_rw(q, DISK_WRITE, i * 65536, buf, 65536) &&
+			!run_rw(q, DISK_READ, i * 65536, got, 65536) && !memcmp(got, buf, 65536) &&
+			!run_range(q, DISK_ZERO, i * 65536, 4096, true) &&
+			!run_range(q, DISK_FLUSH, 0, 0, false);
+	}
+	is(good, 50, "what is written is read, on a loop that polls");
+	/* By the disk's own thread: each one begins when the one before is done. */
+	c.io = (struct disk_io){ .op = DISK_ZERO, .len = 4096, .done = chain_done, .opaque = &c };
+	events = loop_events(loop);
+	chain_done(&c.io, 0);
+	loop_run(loop);
+	events = loop_events(loop) - events;
+	is(c.left, 0, "a chain of requests");
+	ok(events < 100, "... most of which did not have to wake it (%llu of 200 did)",
+	   (unsigned long long)events);
+	disk_queue_close(q);
+	disk_close(disk);
+	free(buf);
+	free(got);
+}
+
 /* A file system without holes: nothing is offered, and what is asked for all the same is done. */
 static void test_no_holes(void)
 {
@@ -1012,6 +1062,9 @@ int main(void)
 	test_no_holes();
 	test_no_thread();
 	test_device();
+	loop_set_poll(loop, 2000000);
+	test_polled();
+	test_drain();
 	loop_close(loop);
 	snprintf(cmd, sizeof(cmd), "rm -rf %s %s", dir, shm);
 	if (system(cmd))

@@ -342,6 +342,17 @@ int main(void)
 	is(misplaced, 0, "closing too");
 	loop_stop(a);
 	loop_stop(b);
+
+	loop_set_poll(a, 50000); /* now one that looks before it sleeps, and one that doesn't */
+	l = lanes_new();
+	loop_start(a);
+	loop_start(b);
+	nd_open_on(&nd, &l->nif, NULL, 0, (struct loop *[]){ a, b }, 2);
+	test_reset(&nd, l);
+	test_crossed(&nd);
+	nd_close(&nd);
+	loop_stop(a);
+	loop_stop(b);
 	loop_close(a);
 	loop_close(b);
 	return tap_end();
