@@ -138,6 +138,8 @@ static void net_queue_reset(struct vdev *dev, unsigned n)
 	netif_want_read(net->nif, n / 2, false);
 	if (n)
 		netif_watch(net->nif, n / 2, false);
+	else
+		net_rules_halt(net);
 }
 
 static void net_kick(struct vdev *dev, unsigned n)

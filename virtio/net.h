@@ -132,9 +132,10 @@ struct net {
 	struct net_rx *rx;
 	struct net_tx *tx;
 	struct net_rules rules; /* home's; net_rules.c has the rest */
-	struct net_rules told;	/* what the pairs copy; stays as it is while untold */
-	atomic_uint untold;	/* pairs that have not yet */
+	struct net_rules told;	/* what the pairs copy; stays as it is while telling */
+	bool telling;		/* until home knows that all have */
 	bool tell_again;	/* rules have changed meanwhile */
+	atomic_uint untold;	/* pairs that have not yet; the loops' among themselves */
 	struct loop_post all_told;
 	unsigned spread;	/* the back end's queues that take part */
 	struct vreq *command;	/* of the control queue, done and not answered; or NULL */
@@ -163,11 +164,12 @@ enum net_role net_role(const struct net *net, unsigned n); /* net.c */
 /* net_rules.c: at home. The set_ ones return 0, or -errno and nothing has changed. */
 void net_rules_init(struct net *net);
 int net_rules_attach(struct net *net); /* the back end's first queue alone; 0 or -errno */
-void net_rules_reset(struct net *net);
+void net_rules_halt(struct net *net); /* a reset begins ... */
+void net_rules_reset(struct net *net); /* ... and the pairs have stopped */
 int net_set_offload(struct net *net, uint64_t offload); /* the guest offloads in force */
 int net_set_pairs(struct net *net, unsigned n);
 void net_set_mac(struct net *net, const uint8_t mac[6]); /* also in the configuration */
-/* Has the pairs work by what was set. It is done when net->untold is 0: now, or net_ctrl_go_on() tells. */
+/* Has the pairs work by what was set. Unless net->telling it is done; else net_ctrl_go_on() tells when. */
 void net_tell(struct net *net);
 
 /* net_features.c */

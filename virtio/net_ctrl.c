@@ -156,12 +156,12 @@ void net_ctrl_run(struct net *net, unsigned n)
 {
 	struct virtq *q = vdev_queue(&net->dev, n);
 
-	while (!net->untold && vdev_budget(&net->dev, n) && (net->command = virtq_pop(q))) {
+	while (!net->telling && vdev_budget(&net->dev, n) && (net->command = virtq_pop(q))) {
 		/* Without room for an answer nothing is done either: the driver couldn't know. */
 		net->command_ok = net->command->in.left && run(net, &net->command->out);
 		if (net->command_ok)
 			net_tell(net);
-		if (net->untold)
+		if (net->telling)
 			break;
 		answer(net);
 	}

@@ -7,7 +7,8 @@
  *
  * Home changes net->rules. Each pair works by a copy, on its own loop, and net_tell() brings it up to
  * date: at home there and then, elsewhere by a post. What they copy from stays as it is until all have,
- * and a command is answered only then: once the driver reads "ok", nobody works by the old rules.
+ * and a command is answered only then: once the driver reads "ok", nobody works by the old rules. For home
+ * it isn't over before the last pair's post came: what belongs to this round would meet the next one's.
  */
 #include <string.h>
 
@@ -60,7 +61,7 @@ static void leave(struct net *net)
 		return;
 	net->command_ok = false;
 	net->rules.pairs = net->spread;
-	net->tell_again = true;
+	net->tell_again = net->dev.live;
 }
 
 static void take(struct net_rx *rx)
@@ -86,10 +87,11 @@ static void all_told(void *opaque)
 {
 	struct net *net = opaque;
 
+	net->telling = false;
 	leave(net);
 	if (net->tell_again)
 		net_tell(net);
-	if (!net->untold)
+	if (!net->telling)
 		net_ctrl_go_on(net);
 }
 
@@ -97,13 +99,14 @@ void net_tell(struct net *net)
 {
 	unsigned pairs = vdev_has(&net->dev, VIRTIO_NET_F_MQ) ? net->pairs : 1, others = 0;
 
-	net->tell_again = net->untold;
-	if (net->untold)
+	net->tell_again = net->telling;
+	if (net->telling)
 		return;
 	net->told = net->rules;
 	for (unsigned i = 0; i < pairs; i++)
 		others += net->rx[i].loop != net->dev.loop;
 	net->untold = others;
+	net->telling = others;
 	for (unsigned i = 0; i < pairs; i++)
 		if (net->rx[i].loop == net->dev.loop)
 			take(&net->rx[i]);
@@ -125,11 +128,16 @@ void net_rules_init(struct net *net)
 		net->rx[i].tell = (struct loop_post){ .run = rules_told, .opaque = &net->rx[i] };
 }
 
+/* Comes first: the pairs are about to look away from the back end's queues, and shall not look again. */
+void net_rules_halt(struct net *net)
+{
+	net->tell_again = false;
+}
+
 /* The pairs' queues have been stopped, and they look at none of the back end's but the first. */
 void net_rules_reset(struct net *net)
 {
 	net->rules.pairs = 1;
-	net->tell_again = false;
 	if (net->spread != 1)
 		spread(net, 1);
 	net_set_offload(net, 0);
