@@ -76,6 +76,8 @@ static void add_header(struct cpio *c, const struct cpio_entry *e)
 uint8_t *cpio_add(struct cpio *c, const struct cpio_entry *e)
 {
 	add_header(c, e);
+	c->files++;
+	c->pages += ((uint64_t)e->size + 4095) / 4096;
 	return e->size ? reserve(c, e->size) : NULL;
 }
 

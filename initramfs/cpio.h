@@ -18,6 +18,7 @@ struct cpio {
 	uint64_t len, limit;
 	bool full;	     /* too big: the rest is only counted, in len */
 	uint32_t ino;	     /* the last that was given */
+	uint64_t files, pages; /* entries; pages of 4 KiB that their bytes take when unpacked */
 };
 
 struct cpio_entry {

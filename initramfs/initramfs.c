@@ -16,6 +16,8 @@
 
 #define MIB	   (1ULL << 20)
 #define KERNEL_RAM (96 * MIB) /* for a kernel that unpacks itself, and something to run in */
+#define PAGE	   4096ULL
+#define FILE_RAM   1024ULL /* of a file beside its bytes */
 
 /* What the kernel opens and makes before our first process runs. */
 static void add_basics(struct cpio *c)
@@ -46,10 +48,36 @@ static int add_all(struct cpio *c, const struct initramfs_conf *conf)
 	return conf->modules ? modules_add(c, conf->modules, conf->wanted) : 0;
 }
 
+/*
+ * The kernel unpacks the archive before it gives its pages back, into a tmpfs, which takes half of the
+ * RAM at most and as many files as half of the RAM has pages.
+ */
+static uint64_t ram_needed(const struct cpio *c)
+{
+	uint64_t unpacked = c->pages * PAGE + c->files * FILE_RAM, needed = c->len + unpacked;
+
+	if (needed < 2 * c->pages * PAGE)
+		needed = 2 * c->pages * PAGE;
+	if (needed < 2 * c->files * PAGE)
+		needed = 2 * c->files * PAGE;
+	return needed + KERNEL_RAM;
+}
+
+static int too_big(const struct initramfs_conf *conf, const struct cpio *c)
+{
+	log_err(NULL, "%s makes an initramfs of %llu MiB and %llu files, which the guest's RAM cannot hold "
+		"unpacked. Fix: -m %llu or more, or a disk (-d) instead",
+		conf->rootfs ? conf->rootfs : conf->program ? conf->program : "this",
+		(unsigned long long)(c->len / MIB + 1), (unsigned long long)c->files,
+		(unsigned long long)(ram_needed(c) / MIB + 8));
+	return -ENOSPC;
+}
+
 int initramfs_build(const struct initramfs_conf *conf, struct initramfs *out)
 {
-	/* The kernel unpacks it before it gives the archive's own pages back. */
-	uint64_t limit = conf->ram > KERNEL_RAM + 8 * MIB ? (conf->ram - KERNEL_RAM) / 2 : 4 * MIB;
+	/* A small one is tried in a guest of any size. */
+	bool small = conf->ram <= KERNEL_RAM + 8 * MIB;
+	uint64_t limit = small ? 4 * MIB : (conf->ram - KERNEL_RAM) / 2;
 	struct cpio cpio;
 	int err = cpio_open(&cpio, limit);
 
@@ -57,14 +85,8 @@ int initramfs_build(const struct initramfs_conf *conf, struct initramfs *out)
 		return err;
 	err = add_all(&cpio, conf);
 	cpio_end(&cpio);
-	if (!err && cpio.full) {
-		log_err(NULL, "%s makes an initramfs of %llu MiB, which the guest's RAM cannot hold twice. "
-			"Fix: -m %llu or more, or a disk (-d) instead",
-			conf->rootfs ? conf->rootfs : conf->program ? conf->program : "this",
-			(unsigned long long)(cpio.len / MIB + 1),
-			(unsigned long long)((2 * cpio.len + KERNEL_RAM) / MIB + 8));
-		err = -ENOSPC;
-	}
+	if (!err && (cpio.full || (!small && ram_needed(&cpio) > conf->ram)))
+		err = too_big(conf, &cpio);
 	if (err) {
 		cpio_close(&cpio);
 		return err;

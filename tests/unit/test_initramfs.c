@@ -235,18 +235,24 @@ static void tree(void)
 	free(rootfs);
 }
 
+static void make_files(unsigned from, unsigned to)
+{
+	char name[64];
+
+	for (unsigned i = from; i < to; i++) {
+		snprintf(name, sizeof(name), "many/file-%u", i);
+		close(open(path(name), O_CREAT | O_WRONLY, 0644));
+	}
+}
+
 static void many(void)
 {
 	char *rootfs = strdup(path("many"));
 	struct build b = { .conf = { .rootfs = rootfs, .ram = RAM } };
-	char name[64];
 	int fd;
 
 	mkdir(path("many"), 0755);
-	for (unsigned i = 0; i < 5000; i++) {
-		snprintf(name, sizeof(name), "many/file-%u", i);
-		close(open(path(name), O_CREAT | O_WRONLY, 0644));
-	}
+	make_files(0, 5000);
 	is(quietly(build, &b), 0, "a folder with 5000 entries");
 	ok(count(b.out.bytes, b.out.len) > 5000, "is packed whole");
 	initramfs_free(&b.out);
@@ -261,6 +267,16 @@ static void many(void)
 	if (truncate(path("many/hole"), 5LL << 30))
 		exit(1);
 	is(quietly(build, &b), -EFBIG, "and a file that no initramfs can hold");
+	unlink(path("many/hole"));
+
+	/* Empty files take no page, but each takes one of as many as there can be. */
+	make_files(5000, 100000);
+	is(quietly(build, &b), -ENOSPC, "100,000 entries for a RAM that has fewer");
+	ok(strstr(said, "10000") && strstr(said, "-m 885"), "are refused with what would do");
+	b.conf.ram = 885ULL << 20;
+	is(quietly(build, &b), 0, "with so much");
+	ok(count(b.out.bytes, b.out.len) > 100000, "they are packed");
+	initramfs_free(&b.out);
 	b.conf.rootfs = path("no-such-folder");
 	is(quietly(build, &b), -ENOENT, "a folder that isn't there");
 	free(rootfs);
