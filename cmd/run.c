@@ -399,6 +399,8 @@ static int run_run(int argc, char **argv)
 		status = STATUS_OK; /* --help */
 	else if (!err)
 		status = machine_run(&conf);
+	else
+		machine_not_run(&conf, status);
 	config_free(&conf);
 	return status;
 }

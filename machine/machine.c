@@ -550,3 +550,16 @@ int machine_run(const struct config *conf)
 	result_close(result);
 	return status;
 }
+
+void machine_not_run(const struct config *conf, int status)
+{
+	struct verdict none = { 0 };
+	struct result *result = NULL;
+	if (conf->result)
+		result = result_open(conf->result);
+	if (!result)
+		return;
+	result_judge(result, status, &none);
+	result_write(result);
+	result_close(result);
+}

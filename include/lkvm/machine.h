@@ -22,3 +22,5 @@ enum {
 
 /* Builds, runs and tears down; returns an exit status. All that has to be said has been logged. */
 int machine_run(const struct config *conf);
+/* There won't be a machine, lkvm ends with that status: the result file says why, if there is to be one. */
+void machine_not_run(const struct config *conf, int status);

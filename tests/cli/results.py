@@ -125,3 +125,17 @@ def _(box):
     status, out, err = box.finish(box.start(["run", "--result", "/no/such/folder/r", "-k", box.kernel]))
     one_line(err, r"result /no/such/folder/r: No such file")
     expect(status == 125 and not out, "status %d" % status)
+
+
+@case("result: ends before there is a machine")
+def _(box):
+    for words, status, verdict, cause in (
+            (["--cpus", "0", box.kernel], 125, "failed", "--cpus: '0' is not a number"),
+            (["-k", box.kernel, "--", "no-such-program"], 127, "status", "no-such-program: not found on this host"),
+            (["-k", box.kernel, "--", box.file("text", b"no program")], 126, "status", "not executable"),
+            (["-k", "no-such-kernel"], 125, "failed", "no-such-kernel: No such file")):
+        _, names = check(box, box.start(["run", "--result", "result.json"] + words), status, verdict, cause)
+        expect(names == [], str(names))
+        os.unlink(os.path.join(box.dir, "result.json"))
+    got, _, err = box.finish(box.start(["run", "--result", "no/such/dir/r.json", "-k", box.kernel, "--", "no-such"]))
+    expect(got == 127 and "cannot write result" in err, "%d, %r" % (got, err))
