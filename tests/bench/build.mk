@@ -7,6 +7,11 @@ check-bench: bench-guest $(O)/tests/bench/floor
 bench: all bench-guest $(O)/tests/bench/floor
 	$(Q)O=$(O) tests/bench/bench $(BENCH)
 
+# On an emulated machine that has vhost-net and a real KVM.
+.PHONY: bench-nested
+bench-nested: static bench-guest $(O)/tests/bench/floor
+	$(Q)O=$(O) tests/bench/nested $(BENCH)
+
 FLOOR := tests/bench/floor.c tests/bench/floor_tap.c
 $(O)/tests/bench/floor: $(FLOOR) tests/bench/floor.h disk/aio_ring.h $(O)/flags
 	$(call say,CC,$@)

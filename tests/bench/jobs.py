@@ -83,6 +83,7 @@ class Guest:
         self.v = vmm.Vmm(make(path, 'bench', MEM, disk, tap, queues, console), detail=True)
         self.tap = tap
         self.v.wait_for(b'hello')
+        self.helpers = counters.vhost_threads(self.v.pid)
         self.at_start = counters.memory(self.v.pid, MEM)
         self.most = self.at_start[0]
         self.v.freeze()
@@ -95,12 +96,12 @@ class Guest:
         v.say(command.encode() + b'\n')
         v.wait_for(b'ready')
         sender = Sender(self.tap, int(command.split()[1])) if command[0] == 'r' else None
-        before, cpu = v.counters.read(), counters.cpu(v.pid)
+        before, cpu = v.counters.read(), counters.cpu(v.pid, self.helpers)
         if sender:
             sender.start()
         v.say(b'g')
         v.wait_for(b'!')
-        cpu = counters.cpu(v.pid) - cpu
+        cpu = counters.cpu(v.pid, self.helpers) - cpu
         after = v.counters.read()
         if sender:
             sender.end()

@@ -24,6 +24,11 @@ def lkvm_args(program, guest, mem, disk, tap, queues, console='serial'):
     return args + ['-n', f'tap={tap}' if tap else 'none', '--console', console]
 
 
+def vhost_args(program, guest, mem, disk, tap, queues, console='serial'):
+    """lkvm whose packets the kernel moves; without packets it is as any other."""
+    return lkvm_args(program, guest, mem, disk, f'{tap},vhost=on' if tap else None, queues, console)
+
+
 def qemu_args(program, guest, mem, disk, tap, queues, console='serial'):
     args = [program, '-M', 'q35', '-accel', 'kvm', '-m', str(mem), '-nodefaults', '-display', 'none',
             '-no-reboot', '-name', 'bench,debug-threads=on',
@@ -75,6 +80,8 @@ def programs(start=False):
     old = os.environ.get('LKVM_BENCH_OTHER')  # another lkvm: before and after a change
     if old:
         found['other'] = (lkvm_args, old)
+    if os.path.exists('/dev/vhost-net') and not start:
+        found['vhost'] = (vhost_args, found['lkvm'][1])
     qemu = os.environ.get('LKVM_BENCH_QEMU', shutil.which('qemu-system-x86_64'))
     if qemu:
         found['microvm' if start else 'qemu'] = (microvm_args if start else qemu_args, qemu)
