@@ -23,7 +23,7 @@ struct ring {
 	struct tally *tally;
 	size_t off; /* of the page in a vCPU's mapping; 0: KVM can't do it for ports */
 	struct kvm_coalesced_mmio_ring *page; /* NULL: no vCPU yet */
-	pthread_mutex_t lock; /* held while entries are delivered; models' slots are taken inside it */
+	pthread_mutex_t lock; /* held while entries are delivered; their models' slots are taken inside it */
 };
 
 void ring_open(struct ring *r, struct bus *pio, int dev, int vm_fd, struct tally *tally);

@@ -62,47 +62,52 @@ static void config_write(struct pci_func *f, unsigned off, unsigned len, uint64_
 /* --- mechanism #1 ---------------------------------------------------------------------------- */
 
 /*
- * off 0-3 is the address register, and only as a whole: a byte written to 0xcf9 is somebody's
- * reset, one written to 0xcfb is a guest that looks for mechanism #2. 4-7 is the selected double
- * word.
+ * The address register, and only as a whole: a byte written to 0xcf9 is somebody's reset, one written
+ * to 0xcfb is a guest that looks for mechanism #2.
  */
-static struct pci_func *conf1_target(struct pci_host *host, uint64_t off, unsigned *reg)
+static uint64_t address_read(void *opaque, uint64_t off, unsigned len)
+{
+	struct pci_host *host = opaque;
+
+	return off == 0 && len == 4 ? host->address : ones(len);
+}
+
+static void address_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
+{
+	struct pci_host *host = opaque;
+
+	if (off == 0 && len == 4)
+		host->address = (uint32_t)val & CONF1_BITS;
+}
+
+static const struct bus_ops address_ops = { address_read, address_write };
+
+/* The selected double word. */
+static struct pci_func *data_target(struct pci_host *host, uint64_t off, unsigned *reg)
 {
 	uint32_t address = host->address;
 
-	*reg = (address & 0xfc) + (unsigned)(off & 3);
-	if (off < 4 || !(address & CONF1_ENABLE))
-		return NULL;
-	return find(host, address >> 16 & 0xff, address >> 8 & 0xff);
+	*reg = (address & 0xfc) + (unsigned)off;
+	return address & CONF1_ENABLE ? find(host, address >> 16 & 0xff, address >> 8 & 0xff) : NULL;
 }
 
-static uint64_t conf1_read(void *opaque, uint64_t off, unsigned len)
+static uint64_t data_read(void *opaque, uint64_t off, unsigned len)
 {
-	struct pci_host *host = opaque;
-	struct pci_func *f;
 	unsigned reg;
+	struct pci_func *f = data_target(opaque, off, &reg);
 
-	if (off == 0 && len == 4)
-		return host->address;
-	f = conf1_target(host, off, &reg);
 	return config_read(f, reg, len);
 }
 
-static void conf1_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
+static void data_write(void *opaque, uint64_t off, unsigned len, uint64_t val)
 {
-	struct pci_host *host = opaque;
-	struct pci_func *f;
 	unsigned reg;
+	struct pci_func *f = data_target(opaque, off, &reg);
 
-	if (off == 0 && len == 4) {
-		host->address = (uint32_t)val & CONF1_BITS;
-		return;
-	}
-	f = conf1_target(host, off, &reg);
 	config_write(f, reg, len, val);
 }
 
-static const struct bus_ops conf1_ops = { conf1_read, conf1_write };
+static const struct bus_ops data_ops = { data_read, data_write };
 
 /* --- ECAM ------------------------------------------------------------------------------------ */
 
@@ -144,8 +149,12 @@ struct pci_host *pci_host_open(struct bus *pio, struct bus *mmio, struct intc *i
 	host->next_mem32 = windows->mem32;
 	host->next_mem64 = windows->mem64;
 	pthread_mutex_init(&host->lock.lock, NULL);
-	host->conf1 = (struct bus_range){ .base = CONF1_PORT, .len = 8, .ops = &conf1_ops,
-					  .opaque = host, .slot = &host->lock, .name = "pci ports" };
+	pthread_mutex_init(&host->address_lock.lock, NULL);
+	host->conf1_address = (struct bus_range){ .base = CONF1_PORT, .len = 4, .ops = &address_ops,
+						  .opaque = host, .slot = &host->address_lock,
+						  .name = "pci address" };
+	host->conf1_data = (struct bus_range){ .base = CONF1_PORT + 4, .len = 4, .ops = &data_ops,
+					       .opaque = host, .slot = &host->lock, .name = "pci data" };
 	host->ecam = (struct bus_range){ .base = windows->ecam, .len = 1 << 20, .ops = &ecam_ops,
 					 .opaque = host, .slot = &host->lock, .prio = 1,
 					 .name = "pci config" };
@@ -158,7 +167,8 @@ struct pci_host *pci_host_open(struct bus *pio, struct bus *mmio, struct intc *i
 	 * The ports have no priority over other fixed hardware, as 0xcf9 may be somebody's; being
 	 * the first of their priority is enough against BARs. So this comes before any function.
 	 */
-	bus_map(pio, &host->conf1);
+	bus_map(pio, &host->conf1_address);
+	bus_map(pio, &host->conf1_data);
 	bus_map(mmio, &host->ecam);
 	/* An address does nothing until data is read or written: it need not stop the vCPU. */
 	bus_coalesce(pio, CONF1_PORT, 4, true);
@@ -170,10 +180,12 @@ void pci_host_close(struct pci_host *host)
 	if (!host)
 		return;
 	bus_coalesce(host->pio, CONF1_PORT, 4, false);
-	bus_unmap(host->pio, &host->conf1);
+	bus_unmap(host->pio, &host->conf1_address);
+	bus_unmap(host->pio, &host->conf1_data);
 	bus_unmap(host->mmio, &host->ecam);
 	pci_func_remove(&host->bridge);
 	pthread_mutex_destroy(&host->bridge.lock.lock);
+	pthread_mutex_destroy(&host->address_lock.lock);
 	pthread_mutex_destroy(&host->lock.lock);
 	free(host);
 }

@@ -2,6 +2,8 @@
 /* host: what the files of pci/ share with each other. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "lkvm/pci.h"
 
 /* The configuration header, type 0 (PCI 3.0, 6.1). */
@@ -41,12 +43,13 @@ struct pci_host {
 
 	/*
 	 * Configuration accesses take this lock first, the function's second; nothing takes them
-	 * the other way round. So one access at a time, as on a real bus, and `address` needs no
-	 * more.
+	 * the other way round. So one access at a time, as on a real bus. The address port has a lock of
+	 * its own, as its writes are collected (bus_coalesce) and so arrive on loops as well: a loop must not
+	 * wait here for a function that is being configured and, for that, waits for the loop.
 	 */
-	struct bus_slot lock;
-	struct bus_range conf1, ecam;
-	uint32_t address; /* the last write to 0xcf8 */
+	struct bus_slot lock, address_lock;
+	struct bus_range conf1_address, conf1_data, ecam;
+	atomic_uint address; /* the last write to 0xcf8 */
 	struct pci_func *slot[PCI_SLOTS];
 	struct pci_func bridge;
 };

@@ -60,7 +60,8 @@ struct bus {
 	/*
 	 * Has writes of len bytes to addr collected while their vCPU goes on (KVM's coalesced I/O), set
 	 * by kvm/ and absent in tests. They reach the model later, in their order, and before any access that
-	 * a vCPU makes after them; at the latest by collect(). Returns 0 or -errno.
+	 * a vCPU makes after them; at the latest by collect(). That is on any thread, a loop's too, so by the
+	 * lock rule the range's slot must be one whose model never calls loop_call(). Returns 0 or -errno.
 	 */
 	int (*coalesce)(void *opaque, uint64_t addr, unsigned len, bool on);
 	void (*collect)(void *opaque);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Configuration space by both ways, write masks, BARs that are sized and moved, and the pin. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "fake_pci.h"
@@ -91,6 +93,44 @@ static void test_conf1(void)
 	bus_write(&p.pio, 0xcf8, 4, a & 0x7fffffff);
 	bus_write(&p.pio, 0xcfc, 4, 0);
 	is(cfg_read(&p, fn.slot, 0, 4), 0x10421af4, "a disabled address is not written either");
+}
+
+static atomic_bool configuring, configured, slow; /* slow: it waited in vain */
+
+/* A model that waits for its loop. */
+static void slow_config(void *opaque, unsigned off, unsigned len)
+{
+	(void)opaque;
+	(void)off;
+	(void)len;
+	configuring = true;
+	for (int ms = 0; !configured && ms < 3000; ms++)
+		usleep(1000);
+	slow = !configured;
+}
+
+static void *configure(void *opaque)
+{
+	cfg_write(&p, fn.slot, 0x3c, 1, cfg_read(&p, fn.slot, 0x3c, 1));
+	return opaque;
+}
+
+/* Collected writes come on a loop as well, for which the model may just be waiting. */
+static void test_address_alone(void)
+{
+	uint32_t a = 0x80000000 | fn.slot << 11;
+	pthread_t t;
+
+	fn.config_write = slow_config;
+	pthread_create(&t, NULL, configure, NULL);
+	while (!configuring)
+		usleep(1000);
+	bus_write(&p.pio, 0xcf8, 4, a);
+	is(bus_read(&p.pio, 0xcf8, 4), a, "an address is written while a function is being configured");
+	configured = true;
+	pthread_join(t, NULL);
+	ok(!slow, "and neither waits for the other");
+	fn.config_write = NULL;
 }
 
 static void test_header(void)
@@ -390,6 +430,7 @@ int main(void)
 	test_bridge();
 	test_assigned();
 	test_conf1();
+	test_address_alone();
 	test_header();
 	test_sizing();
 	test_moving();
