@@ -122,12 +122,16 @@ bool loop_poll_rings(struct loop *loop)
 
 	poll_begin(&loop->window, now);
 	while (poll_more(&loop->window, now)) {
-		if (now >= end || loop->posted || loop->quit)
-			return true;
+		/* Before the look: it finds whatever was there when somebody called. */
+		bool leave = now >= end || loop->posted || loop->quit;
+
 		if (look(loop)) {
+			atomic_fetch_add_explicit(&loop->events, 1, memory_order_relaxed);
 			loop_run_tasks(loop);
 			loop->window.hit = loop_now();
 		}
+		if (leave)
+			return true;
 		__builtin_ia32_pause();
 		now = loop_now();
 	}

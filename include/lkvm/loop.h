@@ -110,7 +110,7 @@ void loop_call(struct loop *loop, void (*fn)(void *opaque), void *opaque);
  */
 void loop_post(struct loop *loop, struct loop_post *post);
 
-/* A number that grows with every watch that was ready; any thread. */
+/* A number that grows with every watch that was ready, and with what polling finds; any thread. */
 uint64_t loop_events(struct loop *loop);
 
 uint64_t loop_now(void); /* CLOCK_MONOTONIC nanoseconds */

@@ -105,6 +105,16 @@ int io_submit(io_context_t ctx, long n, struct iocb *cbs[])
 	return r < 0 ? -errno : (int)r;
 }
 
+static int woken; /* by descriptors, that is */
+
+int epoll_wait(int fd, struct epoll_event *ev, int max, int timeout)
+{
+	int n = (int)syscall(SYS_epoll_wait, fd, ev, max, timeout);
+
+	woken += n > 0;
+	return n;
+}
+
 int io_getevents(io_context_t ctx, long min, long n, struct io_event *ev, struct timespec *ts)
 {
 	long r = syscall(SYS_io_getevents, ctx, min, n, ev, ts);
@@ -873,7 +883,6 @@ static void test_polled(void)
 	struct disk_queue *q = disk_queue_open(disk, loop, 8);
 	uint8_t *buf = aligned_alloc(4096, 65536), *got = aligned_alloc(4096, 65536);
 	struct chain c = { .q = q };
-	uint64_t events;
 	unsigned good = 0;
 
 	fill(buf, 65536, 11);
@@ -887,13 +896,11 @@ static void test_polled(void)
 	is(good, 50, "what is written is read, on a loop that polls");
 	/* By the disk's own thread: each one begins when the one before is done. */
 	c.io = (struct disk_io){ .op = DISK_ZERO, .len = 4096, .done = chain_done, .opaque = &c };
-	events = loop_events(loop);
+	woken = 0;
 	chain_done(&c.io, 0);
 	loop_run(loop);
-	events = loop_events(loop) - events;
 	is(c.left, 0, "a chain of requests");
-	ok(events < 100, "... most of which did not have to wake it (%llu of 200 did)",
-	   (unsigned long long)events);
+	ok(woken < 100, "... most of which did not have to wake it (%d of 200 did)", woken);
 	disk_queue_close(q);
 	disk_close(disk);
 	free(buf);
