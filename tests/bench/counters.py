@@ -6,6 +6,7 @@ import os
 import re
 import struct
 import threading
+import time
 
 PERF_EVENT_OPEN = 298
 TRACEPOINT = 2
@@ -90,18 +91,18 @@ def vhost_threads(pid):
 
 
 def cpu(pid, helpers=()):
-    """Nanoseconds on a CPU of all threads but the vCPUs', whose time is the guest's."""
-    total = 0
+    """Nanoseconds on a CPU of all threads, ended ones too, but the vCPUs', whose time is the guest's."""
+    total = time.clock_gettime_ns(~pid << 3 | 2)  # the kernel's number for that process's CPU clock
     for helper in helpers:
         with open(f'/proc/{helper}/schedstat') as f:
             total += int(f.read().split()[0])
     for tid in os.listdir(f'/proc/{pid}/task'):
         try:
             with open(f'/proc/{pid}/task/{tid}/comm') as f:
-                if re.search('cpu', f.read(), re.I):
+                if not re.search('cpu', f.read(), re.I):
                     continue
             with open(f'/proc/{pid}/task/{tid}/schedstat') as f:
-                total += int(f.read().split()[0])
+                total -= int(f.read().split()[0])
         except FileNotFoundError:
             pass  # a thread that has just ended
     return total

@@ -31,10 +31,10 @@ CASES = [
     ('net-in-64k', 'r 65226 128 %d', 800),
     ('serial-byte', 's %d', 2000),
 ]
-# The same, told to a guest that has a virtio console instead of the serial port.
+# Told to a guest that has a virtio console instead of the serial port. QEMU drops what its terminal has
+# no room for: it must be less than 64 KiB.
 CONSOLE_CASES = [
     ('console-16', 'c 16 %d', 2000),
-    ('console-1024', 'c 1024 %d', 400),
 ]
 MEM = 128
 SOL_PACKET, PACKET_VNET_HDR = 263, 15
@@ -222,7 +222,7 @@ def run_case(args, case, command, running):
 
 def run(args, result):
     print(f'{"per request":20} {"":9} {"/s":>9} {"exits":>6} {"bells":>6} {"irqs":>6} {"calls":>6} {"cpu ns":>8} '
-          f'{"lkvm/it":17} by call', flush=True)
+          f'{"least":>8} {"lkvm/it":17} {"least":>5} by call', flush=True)
     for console, cases in (('serial', CASES), ('virtio', CONSOLE_CASES)):
         cases = [c for c in cases if fnmatch.fnmatch(c[0], args.only) and (args.tap or not c[0].startswith('net'))]
         running = contenders(args, console) if cases else {}
@@ -246,11 +246,15 @@ def summary(rows):
 
 def show(case, by_name, rows):
     for name, r in by_name.items():
-        ratio = ''
+        ratio = least = ''
         if name != 'lkvm' and 'lkvm' in rows:
             each = sorted(a['vmm_cpu_ns'] / max(1, b['vmm_cpu_ns']) for a, b in zip(rows['lkvm'], rows[name]))
             ratio = f'{statistics.median(each):.2f} ({each[0]:.2f}-{each[-1]:.2f})'
             r['lkvm_cpu_ratio'] = [each[0], statistics.median(each), each[-1]]
+            # What others do to the machine only adds: the least of all rounds is the nearest to the truth.
+            r['lkvm_least_ratio'] = by_name['lkvm']['cpu_spread'][0] / max(1, r['cpu_spread'][0])
+            least = f'{r["lkvm_least_ratio"]:.2f}'
         calls = ' '.join(f'{k}:{v:.2f}' for k, v in sorted((r['by_call'] or {}).items(), key=lambda x: -x[1])[:6])
         print(f'{case:20} {name:9} {r["per_second"]:9.0f} {r.get("exits", -1):6.2f} {r["doorbells"]:6.2f} '
-              f'{r["interrupts"]:6.2f} {r.get("system_calls", -1):6.2f} {r["vmm_cpu_ns"]:8.0f} {ratio:17} {calls}', flush=True)
+              f'{r["interrupts"]:6.2f} {r.get("system_calls", -1):6.2f} {r["vmm_cpu_ns"]:8.0f} '
+              f'{r["cpu_spread"][0]:8.0f} {ratio:17} {least:>5} {calls}', flush=True)

@@ -57,7 +57,7 @@ def memory(make, path, mem, disk):
 
 
 def run(args, result):
-    print(f'{"start":10} {"":8} {"first us":>9} {"(range)":>13} {"exit us":>9} {"(range)":>13} {"cpu us":>7} {"ratio":>6} '
+    print(f'{"start":10} {"":8} {"first us":>9} {"(range)":>13} {"exit us":>9} {"(range)":>13} {"cpu us":>7} {"least":>6} {"ratio":>6} '
           f'{"calls":>6} {"rss":>6} {"anon":>6} {"peak":>6} {"file":>6} KiB')
     for mem in SIZES:
         programs = vmm.programs(start=True)
@@ -77,10 +77,10 @@ def run(args, result):
             result['start'].setdefault(str(mem), {})[name] = {
                 'first_us': statistics.median(first), 'exit_us': statistics.median(last),
                 'first_range': [min(first), max(first)], 'exit_range': [min(last), max(last)],
-                'cpu_us': statistics.median(cpu), 'lkvm_cpu_ratio': ratio,
+                'cpu_us': statistics.median(cpu), 'cpu_least_us': min(cpu), 'lkvm_cpu_ratio': ratio,
                 'system_calls': calls[name], 'rss_kib': rss, 'anon_kib': anon,
                 'peak_kib': most, 'binary_bytes': file}
             print(f'{"%d MiB" % mem:10} {name:8} {statistics.median(first):9.0f} {"%.0f-%.0f" % (min(first), max(first)):>13} '
                   f'{statistics.median(last):9.0f} {"%.0f-%.0f" % (min(last), max(last)):>13} '
-                  f'{statistics.median(cpu):7.0f} {ratio:6.2f} {calls[name]:6} '
+                  f'{statistics.median(cpu):7.0f} {min(cpu):6.0f} {ratio:6.2f} {calls[name]:6} '
                   f'{rss:6} {anon:6} {most:6} {file // 1024:6}', flush=True)
