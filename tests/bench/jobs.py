@@ -96,13 +96,13 @@ class Guest:
         v.say(command.encode() + b'\n')
         v.wait_for(b'ready')
         sender = Sender(self.tap, int(command.split()[1])) if command[0] == 'r' else None
-        before, cpu = v.counters.read(), counters.cpu(v.pid, self.helpers)
+        before, cpu = v.look(lambda: (v.counters.read(), counters.cpu(v.pid, self.helpers)))
         if sender:
             sender.start()
         v.say(b'g')
         v.wait_for(b'!')
-        cpu = counters.cpu(v.pid, self.helpers) - cpu
-        after = v.counters.read()
+        after, cpu_after = v.look(lambda: (v.counters.read(), counters.cpu(v.pid, self.helpers)))
+        cpu = cpu_after - cpu
         if sender:
             sender.end()
         v.say(b'g')
