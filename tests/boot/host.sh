@@ -22,16 +22,17 @@ now() { cut -d. -f1 /proc/uptime; }
 
 # boot ARG...: runs lkvm with these; what it printed is in $console and $errors, its status in $status.
 # For one guest these may be set first: $words for its command line, $flavour of the kernel, a kernel
-# file in $kernel, and $stdin.
+# file in $kernel, an initramfs in $initrd (empty: none), and $stdin.
 boot() { start_guest "$@" && wait_guest; }
-words='' flavour=cloud kernel='' stdin=/dev/null
+words='' flavour=cloud kernel='' initrd=default stdin=/dev/null
 
 start_guest() {
 	console=$LOG/$NAME.console
 	errors=$LOG/$NAME.lkvm
 	started=$(now)
+	[ "$initrd" != default ] || initrd=$STAGE/$flavour/initramfs
 	timeout -s KILL "$LIMIT" "$STAGE/lkvm" run -m 256 \
-		-k "${kernel:-$STAGE/$flavour/vmlinuz}" -i "$STAGE/$flavour/initramfs" \
+		-k "${kernel:-$STAGE/$flavour/vmlinuz}" ${initrd:+-i "$initrd"} \
 		-p "quiet panic=-1 test=$NAME now=$(date +%s) $words" \
 		"$@" <"$stdin" >"$console" 2>"$errors" &
 	guest=$!
@@ -58,6 +59,31 @@ ended() {
 		tap_not_ok "$1 ends lkvm with status $2 (it was $status)"
 	fi
 	if [ -s "$errors" ]; then tap_not_ok "lkvm has nothing to complain of"; fi
+}
+
+# Where guests are many: a kernel that has been unpacked already, if it can be.
+fast_kernel() { [ ! -e "$STAGE/vmlinux" ] || kernel=$STAGE/vmlinux; }
+
+# judge TEXT STATUS REGEX ARG...: boots a guest that ends in its own way, and what lkvm made of that:
+# its status, and its one line that matters (none: it says nothing).
+judge() {
+	end=$1 want=$2 line=$3
+	shift 3
+	start_guest "$@"
+	initrd=default status=0
+	wait "$guest" || status=$?
+	tr -d '\r' <"$console" | sed -n "s/^.*@ok /ok - $NAME: /p; s/^.*@not ok /not ok - $NAME: /p"
+	if grep -q '@not ok ' "$console"; then failed=yes; fi
+	echo "# $NAME: the guest ran for $(($(now) - started)) s"
+	was=$failed failed=''
+	check "$end is status $want (it was $status)" [ "$status" = "$want" ]
+	if [ -n "$line" ]; then
+		check "it is told in its line" grep -qE "$line" "$errors"
+	else
+		check "it is not worth a line" [ ! -s "$errors" ]
+	fi
+	[ -z "$failed" ] || { cat "$errors"; tail -n 20 "$console" | tr -d '\r'; } | sed 's/^/#   /'
+	failed=$was$failed
 }
 
 # On the emulated machine, which has no other taps and no other passt.
