@@ -13,6 +13,10 @@
 #define RFLAGS_IF (1U << 9)
 #define EFER_LMA  (1U << 10)
 
+/* Where Linux puts modules, or the end of an image that KASLR moved: but that has symbols. */
+#define MODULES	    0xffffffffa0000000ULL
+#define MODULES_END 0xffffffffff000000ULL
+
 struct inspect *inspect_open(const char *symbols, const char *kernel)
 {
 	struct inspect *in = calloc(1, sizeof(*in));
@@ -125,7 +129,8 @@ static void print_addr(FILE *to, const struct symbols *s, uint64_t addr, unsigne
 		fprintf(to, "%s+%#llx/%#llx", hit.name, (unsigned long long)hit.off + back,
 			(unsigned long long)hit.size);
 	else
-		fprintf(to, "%#llx", (unsigned long long)addr);
+		fprintf(to, "%#llx%s", (unsigned long long)addr,
+			s && addr >= MODULES && addr < MODULES_END ? " (a module)" : "");
 }
 
 static void print_line(void *opaque, uint64_t addr, bool sure)
