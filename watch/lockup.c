@@ -5,7 +5,8 @@
  * Two kinds of lockups. Every vCPU halted with interrupts off: nothing but an NMI or an INIT can wake
  * them, and nobody is left to send one, so a single look is proof. And every vCPU turning round in the
  * same few instructions with interrupts off: proof takes time, and how much is the user's choice, as
- * an early kernel works for a long time like that.
+ * an early kernel works for a long time like that. It is the vCPUs' processor time, too: one that the
+ * host lets wait stays where it is as well.
  *
  * A look takes the vCPUs out of the guest. So it is only taken when no vCPU has used any processor
  * time for a whole tick, and less and less often while that goes on; for the second kind, at every tick.
@@ -32,6 +33,7 @@ struct lockup {
 	uint64_t ran;
 	uint64_t next, gap; /* when a look is due again, though nothing has run; and the time between */
 	uint64_t since;	    /* all have been turning in place; 0: they aren't */
+	uint64_t ran_before; /* then */
 	uint64_t activity;
 	uint64_t low[LOCKUP_CPUS], high[LOCKUP_CPUS]; /* where, since then */
 };
@@ -62,6 +64,15 @@ static bool in_place(struct lockup *l)
 	return true;
 }
 
+static unsigned running(const struct lockup *l)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < l->conf.cpus; i++)
+		n += l->cpu[i].is == LOCKUP_RUNNING;
+	return n;
+}
+
 /* One that waits for a device, or prints, is on its way. */
 static bool all_turning(struct lockup *l, uint64_t now)
 {
@@ -72,8 +83,10 @@ static bool all_turning(struct lockup *l, uint64_t now)
 			l->low[i] = l->high[i] = l->cpu[i].rip;
 		l->activity = activity;
 		l->since = in_place(l) ? now : 0;
+		l->ran_before = l->ran;
 	}
-	return l->since && now - l->since >= l->conf.spin;
+	return l->since && now - l->since >= l->conf.spin &&
+	       l->ran - l->ran_before >= l->conf.spin * running(l);
 }
 
 /* True: the guest is stuck, which has been said. */

@@ -112,8 +112,9 @@ struct lockup_cpu {
 /* All on the loop. */
 struct lockup_conf {
 	unsigned cpus; /* up to LOCKUP_CPUS */
-	uint64_t spin; /* nanoseconds after which turning in place is a lockup; 0: it is none */
-	uint64_t (*ran)(void *opaque); /* a number that grows when a vCPU runs */
+	/* Nanoseconds, in the vCPUs' processor time too, after which turning in place is one; 0: it is none. */
+	uint64_t spin;
+	uint64_t (*ran)(void *opaque); /* the vCPUs' processor time, all together */
 	/* Every vCPU at the same instant; false: it can't be told just now. */
 	bool (*look)(void *opaque, struct lockup_cpu *cpus);
 	uint64_t (*activity)(void *opaque); /* changes while devices work or consoles speak */

@@ -10,10 +10,10 @@
 static struct loop *loop;
 static struct loop_timer end;
 
-/* What the next looks see; each look moves rip by step, and counts. */
+/* What the next looks see; each look moves rip by step, and counts. So many vCPUs' time is all theirs: runs. */
 static struct guest {
 	struct lockup_cpu cpu[2];
-	uint64_t step, ran, runs, activity, acts;
+	uint64_t step, runs, activity, acts;
 	bool hidden;
 	unsigned looks, stuck;
 	char how[200];
@@ -22,7 +22,7 @@ static struct guest {
 static uint64_t ran(void *opaque)
 {
 	(void)opaque;
-	return guest.ran += guest.runs;
+	return guest.runs * loop_now();
 }
 
 static bool look(void *opaque, struct lockup_cpu *cpus)
@@ -98,7 +98,7 @@ static void test_idle(void)
 
 static void test_turning(void)
 {
-	struct guest turns = { .cpu = { OFF(RUNNING, 0x5000), OFF(RUNNING, 0x6000) }, .runs = 1 };
+	struct guest turns = { .cpu = { OFF(RUNNING, 0x5000), OFF(RUNNING, 0x6000) }, .runs = 2 };
 	struct guest is;
 
 	ok(found(&turns, 200, 600), "two that turn in place");
@@ -118,6 +118,9 @@ static void test_turning(void)
 	is = turns;
 	is.cpu[1] = (struct lockup_cpu)OFF(WAITING, 0);
 	ok(found(&is, 200, 600), "or never have been started");
+	is = turns;
+	is.runs = 0;
+	ok(!found(&is, 200, 600), "one that the host lets wait stays where it is for no fault of its own");
 	is = turns;
 	is.acts = 1;
 	ok(!found(&is, 200, 600), "one that works a device is at work");
