@@ -91,8 +91,12 @@ static void kicked(void *opaque, uint32_t events)
 	dev->class->kick(dev, vq->index);
 	if (!served(vq))
 		return;
-	if (!virtq_empty(&vq->ring))
+	if (!virtq_empty(&vq->ring)) {
+		/* What the device can't serve now would be found, and not served, at every look. */
+		if (vq->budget)
+			loop_poll_del(vq->loop, &vq->poll);
 		return;
+	}
 	if (loop_polls(vq->loop))
 		loop_poll_add(vq->loop, &vq->poll);
 	else

@@ -267,13 +267,14 @@ static void test_stay(void)
 /* --- a queue ----------------------------------------------------------------------------------- */
 
 static unsigned kicks;
+static bool full; /* it has no use for a buffer now */
 
 static void echo_kick(struct vdev *dev, unsigned n)
 {
 	struct vreq *r;
 
 	kicks++;
-	while (vdev_budget(dev, n) && (r = virtq_pop(vdev_queue(dev, n))))
+	while (!full && vdev_budget(dev, n) && (r = virtq_pop(vdev_queue(dev, n))))
 		virtq_push(vdev_queue(dev, n), r);
 }
 
@@ -293,6 +294,7 @@ static struct driver {
 	struct loop_poll poll;
 	uint64_t at;
 	unsigned bells, left;
+	bool fills; /* the last one finds the device full */
 } driver;
 
 static bool driver_look(void *opaque)
@@ -305,6 +307,10 @@ static bool driver_look(void *opaque)
 		;
 	d->left--;
 	d->at = now + 20 * US;
+	if (!d->left && d->fills) {
+		full = true;
+		kicks = 0;
+	}
 	drv_add(&drv, &(struct drv_seg){ drv.data, 16, true }, 1);
 	if (drv_publish(&drv)) {
 		d->bells++;
@@ -317,6 +323,20 @@ static void driver_rest(void *opaque)
 {
 	(void)opaque;
 	loop_quit(loop);
+}
+
+/* It gets to know how soon the next one comes. */
+static void train_queue(void)
+{
+	for (int i = 0; i < 12; i++) {
+		drv_add(&drv, &(struct drv_seg){ drv.data, 16, true }, 1);
+		if (drv_publish(&drv))
+			eventfd_write(kick_fd, 1);
+		run_for(1);
+		now += 10 * US;
+		while (drv_used(&drv, NULL, NULL) >= 0)
+			;
+	}
 }
 
 static void test_queue(bool event_idx, bool packed)
@@ -333,13 +353,7 @@ static void test_queue(bool event_idx, bool packed)
 	dev.port.ops->accept(&dev.port, VBIT(VIRTIO_F_VERSION_1));
 	dev.port.ops->queue_start(&dev.port, 0, &drv.conf, kick_fd, (struct irq){ .fd = -1 });
 	dev.port.ops->start(&dev.port);
-	for (int i = 0; i < 12; i++) { /* it gets to know how soon the next one comes */
-		drv_add(&drv, &(struct drv_seg){ drv.data, 16, true }, 1);
-		if (drv_publish(&drv))
-			eventfd_write(kick_fd, 1);
-		run_for(1);
-		now += 10 * US;
-	}
+	train_queue();
 	driver = (struct driver){ .poll = { .look = driver_look, .rest = driver_rest,
 						    .opaque = &driver }, .left = 100 };
 	kicks = 0;
@@ -354,6 +368,15 @@ static void test_queue(bool event_idx, bool packed)
 	ok(driver.bells <= 1, "... almost without doorbells (%u)", driver.bells);
 	drv_add(&drv, &(struct drv_seg){ drv.data, 16, true }, 1);
 	ok(drv_publish(&drv), "and once the loop sleeps it wants to be rung");
+	eventfd_write(kick_fd, 1);
+	train_queue();
+	driver.left = 100;
+	driver.fills = true;
+	eventfd_write(kick_fd, 1);
+	loop_poll_add(loop, &driver.poll);
+	run_for(5000);
+	full = false;
+	ok(!driver.left && kicks && kicks < 10, "what can't be served is not tried at each look (%u times)", kicks);
 	dev.port.ops->reset(&dev.port);
 	loop_poll_del(loop, &driver.poll);
 	dev.port.ops->close(&dev.port);
