@@ -12,6 +12,11 @@ bench: all bench-guest $(O)/tests/bench/floor
 bench-nested: static bench-guest $(O)/tests/bench/floor
 	$(Q)O=$(O) tests/bench/nested $(BENCH)
 
+# A Linux guest, nested where KVM is none: minutes. EACH=0: its boots only.
+.PHONY: bench-linux
+bench-linux:
+	$(Q)tests/bench/linux $(PEERS)
+
 FLOOR := tests/bench/floor.c tests/bench/floor_tap.c
 $(O)/tests/bench/floor: $(FLOOR) tests/bench/floor.h disk/aio_ring.h $(O)/flags
 	$(call say,CC,$@)
