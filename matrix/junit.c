@@ -58,8 +58,11 @@ static void put_case(FILE *f, const struct matrix_run *run)
 		fputs("      <skipped message=\"stopped\"/>\n", f);
 	}
 	if (run->state != RUN_PASSED) {
-		put_tail(f, run, "console.log", "system-out");
+		/* What a command wrote says more than its kernel does. */
+		if (run->command)
+			put_tail(f, run, "stdout", "system-out");
 		put_tail(f, run, "stderr", "system-err");
+		put_tail(f, run, "console.log", run->command ? "system-err" : "system-out");
 	}
 	fputs("    </testcase>\n", f);
 }

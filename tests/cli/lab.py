@@ -50,6 +50,18 @@ kernel = "absent.elf"
 """
 
 
+@case("test: a command's run in JUnit")
+def _(box):
+    path = prepare(box, '[[test]]\nname = "c"\nkernel = "gone.elf"\ncommand = ["true"]\n')
+    status, out, err = box.finish(box.start(["test", path, "--junit", "junit.xml", "--artifacts", "art"]))
+    expect(status == 1 and not err, "status %d: %s%s" % (status, out, err))
+    art = os.path.join(box.dir, "art", os.listdir(os.path.join(box.dir, "art"))[0])
+    one = xml.parse(os.path.join(box.dir, "junit.xml")).getroot().find("testsuite").find("testcase")
+    errs = [e.text for e in one.findall("system-err")]
+    expect(os.path.getsize(os.path.join(art, "stdout")) == 0 and one.find("system-out") is None, "nothing was written")
+    expect(len(errs) == 2 and "triple fault" in errs[0] and "<" in errs[1], str(errs))
+
+
 @case("test: a line for each run, files for each, and JUnit")
 def _(box):
     path = prepare(box, ALL)
