@@ -2,7 +2,7 @@
 /*
  * bus: finds the model behind an address and calls it with its slot locked.
  *
- * Runs on: vcpu.
+ * Runs on: vcpu; any thread that delivers collected writes.
  *
  * The list lock only covers the look-up. It is let go before the slot's lock is taken, so that a
  * model may move its own ranges from inside an access; the price is that an access can arrive just

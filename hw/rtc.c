@@ -6,7 +6,7 @@
  * is no interrupt line, so alarms don't ring; the other registers and the CMOS RAM hold what is
  * written.
  *
- * Runs on: vcpu under slot lock
+ * Runs on: any thread under slot lock: the index's writes are collected (bus_coalesce)
  */
 #include "hw/rtc.h"
 

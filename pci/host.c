@@ -3,7 +3,8 @@
  * host: the host bridge and the two ways into configuration space: the address and data ports of
  * mechanism #1 (PCI 3.0, 3.2.2.3.2) and ECAM (PCIe 7.2.2).
  *
- * Runs on: vcpu under the bridge's slot lock; open and close on main.
+ * Runs on: vcpu under the bridge's slot lock; the address port on any thread, under its own; open and
+ * close on main.
  */
 #include <errno.h>
 #include <stdlib.h>

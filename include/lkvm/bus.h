@@ -6,8 +6,8 @@
  * held. Nobody there: reads give all-ones, writes go nowhere. Where ranges overlap, the higher prio
  * wins, then the one mapped first; RAM never gets here.
  *
- * Threads: accesses come from vCPU threads. A slot is what shares one lock: usually a device with
- * all its ranges, configuration space included. Ranges may be mapped, moved and unmapped at any time,
+ * Threads: accesses come from vCPU threads, collected writes (see coalesce) also from others. A slot is
+ * what shares one lock: usually a device with all its ranges, configuration space included. Ranges may be mapped, moved and unmapped at any time,
  * also by a model from inside an access (a BAR being moved), and from other threads. An access that
  * was already on its way when its range was unmapped still reaches the model; models live until the
  * vCPUs have stopped.
