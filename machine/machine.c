@@ -20,13 +20,13 @@
 #include "devices.h"
 #include "examine.h"
 #include "exits.h"
-#include "guestroot.h"
+#include "hardware.h"
 #include "lkvm/boot.h"
-#include "lkvm/hw.h"
 #include "lkvm/log.h"
 #include "lkvm/phase.h"
 #include "lkvm/tally.h"
 #include "lkvm/term.h"
+#include "payload.h"
 #include "result.h"
 #include "signals.h"
 #include "stuck.h"
@@ -36,9 +36,6 @@
 #define MEM64_MAX (64 * GIB)
 #define FILES_MAX 65536
 #define SIGTERM_APART_NS 100000000ULL
-
-/* At the far end, so that the user's devices keep the slots they would have without. */
-enum { SLOT_PVPANIC = PCI_SLOTS - 2, SLOT_WATCHDOG = PCI_SLOTS - 1 };
 
 struct machine {
 	const struct config *conf;
@@ -51,14 +48,7 @@ struct machine {
 	struct pci_windows windows;
 	struct term *term;
 	struct chan *nobody; /* reads the serial port when the terminal doesn't; it is watched all the same */
-	struct serial *serial, *serial2; /* the second: for a command, or not there */
-	struct rtc *rtc;
-	struct i8042 *i8042;
-	struct power *power;
-	struct debug_exit *debug_exit;
-	struct pci_host *pci;
-	struct pvpanic *pvpanic;
-	struct watchdog *watchdog;
+	struct hardware hw;
 	struct command *command; /* NULL: none is run in the guest */
 	struct devices devices;
 	struct examine examine;
@@ -90,7 +80,7 @@ static void held(void *opaque, bool is_held)
 	struct machine *m = opaque;
 
 	watcher_hold(&m->watcher, is_held);
-	watchdog_hold(m->watchdog, is_held);
+	watchdog_hold(m->hw.watchdog, is_held);
 }
 
 static void backend_died(void *opaque)
@@ -156,7 +146,7 @@ static void got_signal(void *opaque, int signo)
 		m->sigterms++;
 	} else if (signo == SIGTERM && !m->sigterms++) {
 		log_info(NULL, "SIGTERM: pressing the guest's power button; a second one ends it");
-		power_press(m->power);
+		power_press(m->hw.power);
 	} else {
 		verdict_end(&m->watcher.verdict, ENDED_GONE,
 			    "ended by SIG%s before the guest had powered off", sigabbrev_np(signo));
@@ -259,67 +249,10 @@ static int build_core(struct machine *m)
 	return 0;
 }
 
-/* With a command the kernel's console isn't on stdout. */
-static bool console_shown(const struct config *conf)
-{
-	return !conf->command.argc || conf->console_log || log_enabled(LOG_DBG);
-}
-
-/*
- * What lkvm puts on the kernel's command line by itself: where the console is, and the root disk when
- * there is nothing else to start from. The user's words come behind and win.
- */
-static int command_line(const struct config *conf, char **out)
-{
-	static const char *const consoles[] = {
-		[CONSOLE_SERIAL] = "console=ttyS0",
-		[CONSOLE_VIRTIO] = "console=hvc0",
-		[CONSOLE_NONE] = "console=ttyS0", /* nobody sees it, but it is watched */
-	};
-	const char *root = "";
-
-	if (conf->command.argc)
-		root = " " GUESTROOT_PARAMS;
-	else if (!conf->initrd && conf->n_disks && !(conf->params && strstr(conf->params, "root=")))
-		root = conf->disk[0].readonly ? " root=/dev/vda ro" : " root=/dev/vda rw";
-	/* Of a console nobody looks at, only what may be judged is worth the time it takes. */
-	return asprintf(out, "%s%s%s%s%s", consoles[conf->console], root,
-			conf->command.argc && !console_shown(conf) ? " loglevel=5" : "",
-			conf->params ? " " : "", conf->params ? conf->params : "") < 0 ? -ENOMEM : 0;
-}
-
-static int load_kernel(struct machine *m)
-{
-	struct boot_conf bc = {
-		.kernel = m->conf->kernel,
-		.initrd = m->conf->initrd,
-		.cpus = m->conf->cpus,
-		.windows = m->windows,
-		.two_serial = m->conf->command.argc,
-	};
-	struct initramfs root = { 0 };
-	char *cmdline;
-	int err;
-
-	err = command_line(m->conf, &cmdline);
-	if (err)
-		return err;
-	bc.cmdline = cmdline;
-	if (m->conf->command.argc)
-		err = guestroot_build(m->conf, &root);
-	bc.more_initrd = root.bytes;
-	bc.more_initrd_len = root.len;
-	if (!err)
-		err = boot_load(&bc, &m->mem, &m->entry);
-	initramfs_free(&root);
-	free(cmdline);
-	return err;
-}
-
-static int build_hw(struct machine *m)
+/* The kernel's console: on the terminal, or, where that is a command's or nobody's, only watched. */
+static int build_console(struct machine *m)
 {
 	bool stdio = m->conf->console != CONSOLE_NONE;
-	struct hw_power_user user = { .ended = watcher_hw_ended, .opaque = &m->watcher };
 	struct term_conf tc = { .log_path = m->conf->console_log, .quit = user_quit, .opaque = m,
 				.stream = m->conf->command.argc || !stdio, .in = -1,
 				.out = stdio && log_enabled(LOG_DBG) ? STDERR_FILENO : -1 };
@@ -329,25 +262,7 @@ static int build_hw(struct machine *m)
 	if (!m->term || !m->nobody || watcher_tap(&m->watcher, term_chan(m->term)) ||
 	    watcher_tap(&m->watcher, m->nobody))
 		return -ENODEV;
-	m->serial = serial_open("serial0", &m->pio, PORT_COM1, vm_line(m->vm, IRQ_COM1),
-				m->conf->console == CONSOLE_VIRTIO ? m->nobody : term_chan(m->term), m->io);
-	m->examine.serial = m->serial;
-	m->rtc = rtc_open(&m->pio, PORT_RTC);
-	m->i8042 = i8042_open(&m->pio, &user);
-	m->power = power_open(&m->pio, PORT_POWER, vm_line(m->vm, IRQ_POWER), &user);
-	if (!m->serial || !m->rtc || !m->i8042 || !m->power)
-		return -ENOMEM;
-	if (m->conf->debug_exit) {
-		m->debug_exit = debug_exit_open(&m->pio, PORT_DEBUG_EXIT, &user);
-		if (!m->debug_exit)
-			return -ENOMEM;
-	}
-	m->pci = pci_host_open(&m->pio, &m->mmio, vm_intc(m->vm), m->io, &m->windows);
-	if (!m->pci)
-		return -ENOMEM;
-	m->pvpanic = pvpanic_open(&m->pio, PORT_PVPANIC, m->pci, SLOT_PVPANIC, &user);
-	m->watchdog = watchdog_open(m->pci, SLOT_WATCHDOG, m->io, &user);
-	return m->pvpanic && m->watchdog ? 0 : -ENODEV;
+	return 0;
 }
 
 static int build_command(struct machine *m)
@@ -359,9 +274,26 @@ static int build_command(struct machine *m)
 	if (!m->command)
 		return -ENODEV;
 	verdict_command(&m->watcher.verdict);
-	m->serial2 = serial_open("serial1", &m->pio, PORT_COM2, vm_line(m->vm, IRQ_COM2),
-				 command_serial(m->command), NULL);
-	return m->serial2 ? 0 : -ENOMEM;
+	return 0;
+}
+
+static int build_hardware(struct machine *m)
+{
+	struct hardware_conf hc = {
+		.pio = &m->pio,
+		.mmio = &m->mmio,
+		.vm = m->vm,
+		.io = m->io,
+		.windows = &m->windows,
+		.console = m->conf->console == CONSOLE_VIRTIO ? m->nobody : term_chan(m->term),
+		.command = m->command ? command_serial(m->command) : NULL,
+		.debug_exit = m->conf->debug_exit,
+		.user = { .ended = watcher_hw_ended, .opaque = &m->watcher },
+	};
+	int err = hardware_open(&m->hw, &hc);
+
+	m->examine.serial = m->hw.serial;
+	return err;
 }
 
 static int build_devices(struct machine *m)
@@ -375,7 +307,7 @@ static int build_devices(struct machine *m)
 		.threads.poll_ns = m->conf->poll_ns,
 		.mem = &m->mem,
 		.io = m->io,
-		.pci = m->pci,
+		.pci = m->hw.pci,
 		.console = m->conf->console == CONSOLE_VIRTIO ? term_chan(m->term) : NULL,
 		.ports = m->command ? ports : NULL,
 		.n_ports = COMMAND_PORTS,
@@ -393,11 +325,13 @@ static int build(struct machine *m)
 	bus_init(&m->mmio, "mmio");
 	err = build_core(m);
 	if (!err)
-		err = load_kernel(m);
+		err = payload_load(m->conf, &m->windows, &m->mem, &m->entry);
 	if (!err)
-		err = build_hw(m);
+		err = build_console(m);
 	if (!err && m->conf->command.argc)
 		err = build_command(m);
+	if (!err)
+		err = build_hardware(m);
 	if (!err)
 		err = build_devices(m);
 	return err;
@@ -483,20 +417,7 @@ static void tear_down(struct machine *m)
 	if (m->io)
 		loop_stop(m->io);
 	devices_close(&m->devices);
-	watchdog_close(m->watchdog);
-	pvpanic_close(m->pvpanic);
-	if (m->pci)
-		pci_host_close(m->pci);
-	if (m->debug_exit)
-		debug_exit_close(m->debug_exit);
-	if (m->power)
-		power_close(m->power);
-	if (m->i8042)
-		i8042_close(m->i8042);
-	if (m->rtc)
-		rtc_close(m->rtc);
-	serial_close(m->serial);
-	serial_close(m->serial2);
+	hardware_close(&m->hw);
 	command_close(m->command);
 	if (m->term)
 		term_close(m->term);
@@ -555,6 +476,7 @@ void machine_not_run(const struct config *conf, int status)
 {
 	struct verdict none = { 0 };
 	struct result *result = NULL;
+
 	if (conf->result)
 		result = result_open(conf->result);
 	if (!result)
