@@ -24,7 +24,8 @@
 #define PAGE		 4096ULL
 #define START_KERNEL_MAP 0xffffffff80000000ULL
 #define KERNEL_IMAGE	 (1ULL << 30)
-#define LOADS_MAX	 (GMEM_REGIONS + 1)
+#define STACK_PAGES	 4 /* Linux's: of 16 KiB, and aligned so */
+#define LOADS_MAX	 (GMEM_REGIONS + 1 + VM_CPUS_MAX * STACK_PAGES)
 #define EFER_LMA	 (1U << 10)
 
 /* The kernel's layout of a thread's note; ours comes from the same headers gdb was built with. */
@@ -135,7 +136,10 @@ static uint64_t direct_map(struct inspect *in, struct vm *vm)
 	return 0;
 }
 
-/* The kernel's image has a second mapping, which is what its symbols mean. The same bytes of the file. */
+/*
+ * The kernel's image has a second mapping, which is what its symbols mean. The same bytes of the file.
+ * p_align is 0 for all, as in a kdump: crash tells by it that VMCOREINFO, and so KASLR's offset, is there.
+ */
 static void load_image(struct core *c, const struct vmcore *v)
 {
 	uint64_t gpa, va, len = KERNEL_IMAGE;
@@ -155,10 +159,49 @@ static void load_image(struct core *c, const struct vmcore *v)
 			len = -va;
 		c->load[c->loads++] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X,
 						    .p_offset = c->load[i].p_offset + off, .p_vaddr = va,
-						    .p_paddr = gpa, .p_filesz = len, .p_memsz = len,
-						    .p_align = PAGE };
+						    .p_paddr = gpa, .p_filesz = len, .p_memsz = len };
 		return;
 	}
+}
+
+static const Elf64_Phdr *load_of(const struct core *c, uint64_t va)
+{
+	for (unsigned i = 0; i < c->loads; i++)
+		if (va - c->load[i].p_vaddr < c->load[i].p_memsz)
+			return &c->load[i];
+	return NULL;
+}
+
+/* Its bytes of the file are the page's among the regions, which come first. */
+static void load_page(struct core *c, uint64_t va, uint64_t gpa)
+{
+	for (unsigned i = 0; i < c->mem->n; i++) {
+		uint64_t off = gpa - c->load[i].p_paddr;
+
+		if (off >= c->load[i].p_memsz)
+			continue;
+		c->load[c->loads++] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X,
+						    .p_offset = c->load[i].p_offset + off, .p_vaddr = va,
+						    .p_paddr = gpa, .p_filesz = PAGE, .p_memsz = PAGE };
+		return;
+	}
+}
+
+/* The stacks are in neither mapping (VMAP_STACK). crash walks the tables; gdb has only what is here. */
+static void load_stack(struct core *c, struct vm *vm, unsigned cpu)
+{
+	struct control_regs regs;
+	struct walk_page page;
+	struct walk walk;
+	uint64_t va;
+
+	if (control_regs_get(vm, cpu, &regs) || !(regs.efer & EFER_LMA))
+		return;
+	walk = walk_of(control_mem(vm), &regs);
+	va = regs.gpr[R_SP] & ~(STACK_PAGES * PAGE - 1);
+	for (unsigned i = 0; i < STACK_PAGES; i++, va += PAGE)
+		if (!load_of(c, va) && walk_page(&walk, va, &page))
+			load_page(c, va, page.gpa & ~(PAGE - 1));
 }
 
 static void loads_plan(struct core *c, struct inspect *in, struct vm *vm, uint64_t off)
@@ -171,10 +214,12 @@ static void loads_plan(struct core *c, struct inspect *in, struct vm *vm, uint64
 		c->load[c->loads++] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X,
 						    .p_offset = off, .p_vaddr = base + r->gpa,
 						    .p_paddr = r->gpa, .p_filesz = r->len,
-						    .p_memsz = r->len, .p_align = PAGE };
+						    .p_memsz = r->len };
 		off += r->len;
 	}
 	load_image(c, &in->vmcore);
+	for (unsigned i = 0; i < control_cpus(vm); i++)
+		load_stack(c, vm, i);
 }
 
 /* --- RAM ---------------------------------------------------------------------------------------- */
