@@ -2,7 +2,7 @@
 /*
  * control: holds the vCPUs still, and reads and writes what they are made of.
  *
- * Runs on: main
+ * Runs on: main; hold on any thread
  */
 #include "lkvm/control.h"
 
@@ -43,6 +43,23 @@ static struct vcpu *still_in(struct vm *vm)
 	return NULL;
 }
 
+/* Under the VM's lock. */
+static void hold_all(struct vm *vm)
+{
+	for (unsigned i = 0; i < VM_CPUS_MAX; i++) {
+		atomic_store(&vm->cpu[i].hold, true);
+		if (i < vm->cpus && !vm->cpu[i].out)
+			vcpu_kick(&vm->cpu[i]);
+	}
+}
+
+void control_hold(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	hold_all(vm);
+	pthread_mutex_unlock(&vm->lock);
+}
+
 int control_pause(struct vm *vm)
 {
 	struct timespec until;
@@ -51,11 +68,7 @@ int control_pause(struct vm *vm)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += PATIENCE_S;
 	pthread_mutex_lock(&vm->lock);
-	for (unsigned i = 0; i < VM_CPUS_MAX; i++) {
-		atomic_store(&vm->cpu[i].hold, true);
-		if (i < vm->cpus && !vm->cpu[i].out)
-			vcpu_kick(&vm->cpu[i]);
-	}
+	hold_all(vm);
 	while (still_in(vm))
 		if (pthread_cond_timedwait(&vm->parked, &vm->lock, &until) == ETIMEDOUT)
 			break;

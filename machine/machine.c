@@ -160,6 +160,13 @@ static void vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *de
 	watcher_vm_ended(&m->watcher, why, cpu, detail);
 }
 
+static void freeze(void *opaque)
+{
+	struct machine *m = opaque;
+
+	control_hold(m->vm);
+}
+
 static void userspace(void *opaque)
 {
 	struct machine *m = opaque;
@@ -245,6 +252,8 @@ static int build_core(struct machine *m)
 	m->examine.vm = m->vm;
 	m->watcher.userspace = userspace;
 	m->watcher.userspace_opaque = m;
+	m->watcher.freeze = freeze;
+	m->watcher.freeze_opaque = m;
 	place_windows(m);
 	return 0;
 }

@@ -73,11 +73,19 @@ static void sign(void *opaque, enum scan_sign what, const char *name, const char
 	}
 }
 
-/* One that has panicked and goes before it has said it all (panic=-1) is looked into where it stands. */
+/* On the vCPU whose access ends the guest, and which otherwise would be somewhere else by the time of the look. */
+static void dump_as_it_stands(struct watcher *w)
+{
+	w->dump = true;
+	if (w->freeze)
+		w->freeze(w->freeze_opaque);
+}
+
+/* One that has panicked and goes before it has said it all (panic=-1, no pvpanic driver). */
 static void dump_panicked(struct watcher *w)
 {
 	if (w->conf->on_panic == ON_DUMP && atomic_load(&w->panicked))
-		w->dump = true;
+		dump_as_it_stands(w);
 }
 
 void watcher_vm_ended(void *opaque, enum vm_end why, unsigned cpu, const char *detail)
@@ -111,6 +119,11 @@ static void pvpanic(struct watcher *w, unsigned events, const char *by)
 	if (!atomic_exchange(&w->reported, true))
 		log_info(NULL, "the guest reports a panic (%s)", by);
 	panicked(w, false, by);
+	/* Here its stack still says why. What else it has to say it says after the look. */
+	if (w->conf->on_panic != ON_DUMP || atomic_load(&w->crash_kernel))
+		return;
+	dump_as_it_stands(w);
+	verdict_end(&w->verdict, ENDED_PANIC, "the guest panicked");
 }
 
 static void reboot(struct watcher *w, const char *by)
@@ -121,7 +134,7 @@ static void reboot(struct watcher *w, const char *by)
 		return;
 	}
 	if (w->conf->on_reboot == ON_DUMP)
-		w->dump = true;
+		dump_as_it_stands(w);
 	dump_panicked(w);
 	verdict_end(&w->verdict, ENDED_REBOOT, "the guest rebooted (%s)", by);
 }

@@ -33,6 +33,8 @@ struct watcher {
 	void *activity_opaque;
 	void (*userspace)(void *opaque); /* it begins: once, on any thread; set before the guest starts */
 	void *userspace_opaque;
+	void (*freeze)(void *opaque); /* the vCPUs go no further; on any thread, set before the guest starts */
+	void *freeze_opaque;
 	struct rules *rules;
 	struct watcher_console console[WATCHER_SCANS];
 	unsigned consoles;

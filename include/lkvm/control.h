@@ -3,7 +3,7 @@
  * control: a VM held still and looked at from outside: its vCPUs out of KVM_RUN, their registers, debug
  * stops, NMIs. For the debugger and for reports on a guest that hangs.
  *
- * All of it on main's thread (the one that calls vm_start and vm_stop). Where `paused` is asked for,
+ * All of it on main's thread (the one that calls vm_start and vm_stop) unless said. Where `paused` is asked for,
  * control_pause() must have returned 0 and control_resume() not have been called for that vCPU since.
  * Errors: 0 or -errno, not logged unless said.
  */
@@ -71,6 +71,11 @@ struct control_stop {
  * and all of them run again. Calling it twice is once. Before vm_start(): they start paused.
  */
 int control_pause(struct vm *vm);
+/*
+ * The same, not waited for, on any thread: a vCPU's own goes no further than the access it is in.
+ * control_pause() then has only to see them all out.
+ */
+void control_hold(struct vm *vm);
 /* The vCPUs in mask (bit n: vCPU n) run again; others stay. Forgets why they had stopped. */
 void control_resume(struct vm *vm, uint64_t mask);
 bool control_paused(struct vm *vm); /* is every vCPU out, or about to come out? */
