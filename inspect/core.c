@@ -136,8 +136,25 @@ static uint64_t direct_map(struct inspect *in, struct vm *vm)
 	return 0;
 }
 
+/* One more mapping of RAM, as far as its region goes: the same bytes of the file. The regions' loads come first. */
+static void load_again(struct core *c, uint64_t va, uint64_t gpa, uint64_t len)
+{
+	for (unsigned i = 0; i < c->mem->n; i++) {
+		uint64_t off = gpa - c->load[i].p_paddr;
+
+		if (off >= c->load[i].p_memsz)
+			continue;
+		if (len > c->load[i].p_memsz - off)
+			len = c->load[i].p_memsz - off;
+		c->load[c->loads++] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X,
+						    .p_offset = c->load[i].p_offset + off, .p_vaddr = va,
+						    .p_paddr = gpa, .p_filesz = len, .p_memsz = len };
+		return;
+	}
+}
+
 /*
- * The kernel's image has a second mapping, which is what its symbols mean. The same bytes of the file.
+ * The kernel's image has a second mapping, which is what its symbols mean.
  * p_align is 0 for all, as in a kdump: crash tells by it that VMCOREINFO, and so KASLR's offset, is there.
  */
 static void load_image(struct core *c, const struct vmcore *v)
@@ -148,20 +165,7 @@ static void load_image(struct core *c, const struct vmcore *v)
 		return;
 	va &= ~(PAGE - 1);
 	gpa = va - START_KERNEL_MAP + v->phys_base;
-	for (unsigned i = 0; i < c->mem->n; i++) {
-		uint64_t off = gpa - c->load[i].p_paddr;
-
-		if (off >= c->load[i].p_memsz)
-			continue;
-		if (len > c->load[i].p_memsz - off)
-			len = c->load[i].p_memsz - off;
-		if (len > -va)
-			len = -va;
-		c->load[c->loads++] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X,
-						    .p_offset = c->load[i].p_offset + off, .p_vaddr = va,
-						    .p_paddr = gpa, .p_filesz = len, .p_memsz = len };
-		return;
-	}
+	load_again(c, va, gpa, len < -va ? len : -va);
 }
 
 static const Elf64_Phdr *load_of(const struct core *c, uint64_t va)
@@ -170,21 +174,6 @@ static const Elf64_Phdr *load_of(const struct core *c, uint64_t va)
 		if (va - c->load[i].p_vaddr < c->load[i].p_memsz)
 			return &c->load[i];
 	return NULL;
-}
-
-/* Its bytes of the file are the page's among the regions, which come first. */
-static void load_page(struct core *c, uint64_t va, uint64_t gpa)
-{
-	for (unsigned i = 0; i < c->mem->n; i++) {
-		uint64_t off = gpa - c->load[i].p_paddr;
-
-		if (off >= c->load[i].p_memsz)
-			continue;
-		c->load[c->loads++] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X,
-						    .p_offset = c->load[i].p_offset + off, .p_vaddr = va,
-						    .p_paddr = gpa, .p_filesz = PAGE, .p_memsz = PAGE };
-		return;
-	}
 }
 
 /* The stacks are in neither mapping (VMAP_STACK). crash walks the tables; gdb has only what is here. */
@@ -201,7 +190,7 @@ static void load_stack(struct core *c, struct vm *vm, unsigned cpu)
 	va = regs.gpr[R_SP] & ~(STACK_PAGES * PAGE - 1);
 	for (unsigned i = 0; i < STACK_PAGES; i++, va += PAGE)
 		if (!load_of(c, va) && walk_page(&walk, va, &page))
-			load_page(c, va, page.gpa & ~(PAGE - 1));
+			load_again(c, va, page.gpa & ~(PAGE - 1), PAGE);
 }
 
 static void loads_plan(struct core *c, struct inspect *in, struct vm *vm, uint64_t off)

@@ -263,16 +263,18 @@ unsigned tally_kvm(struct vm *vm, struct tally_number **numbers)
 		return 0;
 	stats_read(t->stats, t->kvm, 1);
 	for (unsigned i = 0; i < t->n_kvm; i++) {
-		struct tally_number now = t->kvm[i];
+		struct tally_number *now = &(*numbers)[n];
 
-		if (!now.count[1])
+		*now = t->kvm[i];
+		if (!now->count[1])
 			continue;
-		if (atomic_load(&t->after))
-			now.count[1] -= now.count[0];
-		else
-			now = (struct tally_number){ .count = { now.count[1], 0 } };
-		memcpy(now.name, t->kvm[i].name, TALLY_NAME);
-		(*numbers)[n++] = now;
+		n++;
+		if (atomic_load(&t->after)) {
+			now->count[1] -= now->count[0];
+		} else {
+			now->count[0] = now->count[1];
+			now->count[1] = 0;
+		}
 	}
 	qsort(*numbers, n, sizeof(**numbers), compare_numbers);
 	return n;

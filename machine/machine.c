@@ -251,9 +251,7 @@ static int build_core(struct machine *m)
 		return -ENODEV;
 	m->examine.vm = m->vm;
 	m->watcher.userspace = userspace;
-	m->watcher.userspace_opaque = m;
 	m->watcher.freeze = freeze;
-	m->watcher.freeze_opaque = m;
 	place_windows(m);
 	return 0;
 }

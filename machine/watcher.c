@@ -42,7 +42,7 @@ void watcher_booted(struct watcher *w)
 {
 	phase_mark("userspace");
 	if (!atomic_exchange(&w->booted, true) && w->userspace)
-		w->userspace(w->userspace_opaque);
+		w->userspace(w->opaque);
 	tell_main(w);
 }
 
@@ -78,7 +78,7 @@ static void dump_as_it_stands(struct watcher *w)
 {
 	w->dump = true;
 	if (w->freeze)
-		w->freeze(w->freeze_opaque);
+		w->freeze(w->opaque);
 }
 
 /* One that has panicked and goes before it has said it all (panic=-1, no pvpanic driver). */
@@ -231,7 +231,7 @@ uint64_t watcher_activity(void *opaque)
 {
 	struct watcher *w = opaque;
 
-	return console_bytes(w) + w->activity(w->activity_opaque);
+	return console_bytes(w) + w->activity(w->opaque);
 }
 
 static void panic_look(struct watcher *w)
@@ -307,7 +307,7 @@ int watcher_open(struct watcher *w, struct loop *loop, const struct config_watch
 	w->conf = conf;
 	w->loop = loop;
 	w->activity = activity;
-	w->activity_opaque = opaque;
+	w->opaque = opaque;
 	w->tick = (struct loop_timer){ .fire = tick, .opaque = w };
 	w->news = (struct loop_fd){ .ready = read_news, .opaque = w };
 	w->news.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -30,11 +30,9 @@ struct watcher {
 	const struct config_watch *conf;
 	struct loop *loop;
 	uint64_t (*activity)(void *opaque);
-	void *activity_opaque;
 	void (*userspace)(void *opaque); /* it begins: once, on any thread; set before the guest starts */
-	void *userspace_opaque;
 	void (*freeze)(void *opaque); /* the vCPUs go no further; on any thread, set before the guest starts */
-	void *freeze_opaque;
+	void *opaque; /* of these three */
 	struct rules *rules;
 	struct watcher_console console[WATCHER_SCANS];
 	unsigned consoles;
